@@ -1,6 +1,6 @@
 //! How a command reaches the server that holds the data directory: a socket in it, which only the owner of the directory can
 //! open. A request is one line of JSON, its answer another; then the connection ends. Requests are answered one by one, but for
-//! backups and the doctor, which take long.
+//! backups, the doctor and tests of alerts, which take long.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
@@ -13,11 +13,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use actix_web::web;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::runtime::Builder;
 use zenovay_domain::{VisitorId, WebsiteId};
 use zenovay_query::Budget;
 
+use crate::alerts;
 use crate::causes::with_causes;
 use crate::config::BackupPlace;
 use crate::data_dir::SOCKET;
@@ -68,6 +71,8 @@ pub enum Request {
         /// A page to check the tag on.
         page: Option<String>,
     },
+    /// To send a test alert over every channel.
+    TestAlert,
 }
 
 /// What it hears.
@@ -114,7 +119,9 @@ pub fn answer(
             let data = visitors::export(keepers, *website, id, budget, BY).map_err(words)?;
             serde_json::to_value(VisitorExport::new(*website, id, &data)).map_err(|error| error.to_string())
         }),
-        Request::Backup { .. } | Request::Doctor { .. } => Err("that is not about visitors".to_owned()),
+        Request::Backup { .. } | Request::Doctor { .. } | Request::TestAlert => {
+            Err("that is not about visitors".to_owned())
+        }
     };
     done.map_or_else(Answer::Failed, Answer::Done)
 }
@@ -199,6 +206,11 @@ impl Control {
                             let look = move || examine(&stream, state, page.as_deref()).unwrap_or_else(tell);
                             std::thread::Builder::new().spawn_scoped(scope, look).map(drop)
                         }
+                        Request::TestAlert => {
+                            let state = Arc::clone(&state);
+                            let try_it = move || test_alert(&stream, state).unwrap_or_else(tell);
+                            std::thread::Builder::new().spawn_scoped(scope, try_it).map(drop)
+                        }
                         request => serve(&stream, &state, &budget, &request),
                     });
                     served.unwrap_or_else(tell);
@@ -267,6 +279,12 @@ fn back_up(mut stream: &UnixStream, state: &AppState, dir: &BackupPlace, keep: O
 fn examine(mut stream: &UnixStream, state: &AppState, page: Option<&str>) -> io::Result<()> {
     let answer = Answer::Done(serde_json::to_value(doctor::examine(&Patient::of(state, page)))?);
     stream.write_all(&serde_json::to_vec(&answer)?)
+}
+
+fn test_alert(mut stream: &UnixStream, state: Arc<AppState>) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let tried = runtime.block_on(alerts::test(&web::Data::from(state)));
+    stream.write_all(&serde_json::to_vec(&Answer::Done(serde_json::to_value(tried)?))?)
 }
 
 #[cfg(test)]

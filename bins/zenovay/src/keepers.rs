@@ -13,6 +13,7 @@ use zenovay_events::{ChangeError, EventStore, Kept, RecordKind, Retained};
 use zenovay_query::{Budget, QueryError};
 use zenovay_store::{EventMonthStore, Store, StoreError};
 
+use crate::alerts::ALERTS;
 use crate::data_dir::{LOCK, SOCKET};
 use crate::erasures::{ERASURES, Erasures};
 use crate::upgrade::{self, FORMATS, SNAPSHOT};
@@ -33,8 +34,9 @@ pub enum Place {
 }
 
 /// Names with which files begin that hold nothing of a website or a visitor: the lock of the server and the way to it, the versions of
-/// what is stored, and `salts`, the secrets that visitors are named with, which are destroyed day by day.
-pub const FILES_WITHOUT_DATA: [&str; 4] = [LOCK, SOCKET, FORMATS, "salts"];
+/// what is stored, who was told of alerts (which names websites by their ids alone, until a minute after they are deleted), and `salts`,
+/// the secrets that visitors are named with, which are destroyed day by day.
+pub const FILES_WITHOUT_DATA: [&str; 5] = [ALERTS, LOCK, SOCKET, FORMATS, "salts"];
 
 /// Why a keeper could not do what it was told to; it did as much as it could.
 #[derive(Debug, thiserror::Error)]

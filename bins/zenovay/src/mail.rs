@@ -108,6 +108,11 @@ impl Mail {
         self.send(to, subject, text).await
     }
 
+    /// Tells somebody who runs the server of an alert. Whether it was sent.
+    pub async fn alert(&self, to: &str, subject: &str, text: &str) -> bool {
+        self.send(to, subject, text.to_owned()).await
+    }
+
     /// Whether the server takes a connection and the password. Nothing is sent.
     ///
     /// # Errors

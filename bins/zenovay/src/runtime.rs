@@ -32,7 +32,7 @@ use crate::maintenance::Maintenance;
 use crate::passkeys::Passkeys;
 use crate::recordings::Recordings;
 use crate::upgrade::{self, UpgradeError};
-use crate::{backends, bootstrap, http, quota_mail, telemetry};
+use crate::{alerts, backends, bootstrap, http, quota_mail, telemetry};
 
 /// Connections that wait to be accepted. More than the kernel's default limit of 4,096 has no effect on Linux.
 const BACKLOG: u32 = 4_096;
@@ -250,6 +250,9 @@ pub fn run(
     let state = Arc::new(state);
     state.restore_sessions()?;
     state.directory.remember_valid_keys()?;
+    if let Err(error) = state.alerts.save() {
+        tracing::error!(%error, "who is told of alerts cannot be written down: after a restart they are told again");
+    }
 
     // Only now, when nothing is left that is likely to fail: what it prints is not printed again.
     stores.lock.note_url(&url)?;
@@ -286,6 +289,7 @@ pub fn run(
         if let Some(server) = metrics_server {
             actix_web::rt::spawn(server);
         }
+        actix_web::rt::spawn(alerts::watch(Arc::clone(&state)));
         if state.mail.is_some() {
             actix_web::rt::spawn(quota_mail::watch(Arc::clone(&state)));
         }

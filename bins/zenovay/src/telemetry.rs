@@ -16,6 +16,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use zenovay_domain::Dimension;
 use zenovay_events::{EventStore, Observer};
 
+use crate::alerts::{self, AlertKind, Channel};
 use crate::bucket;
 use crate::config::LogFormat;
 use crate::http::long_questions;
@@ -340,6 +341,12 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
         MetricKind::Gauge,
         "When the newest backup was made, in seconds since 1970; 0 when none is known.",
     ),
+    ("zenovay_alerts", MetricKind::Gauge, "Alerts that go on, by kind."),
+    (
+        "zenovay_alert_deliveries_total",
+        MetricKind::Counter,
+        "Alerts and tests that were sent to somebody, by channel and outcome.",
+    ),
     ("zenovay_write_queue_depth", MetricKind::Gauge, "Appends that wait for the writer."),
     ("zenovay_head_rows", MetricKind::Gauge, "Events and heartbeats in memory that are not in a segment file yet."),
     ("zenovay_segments", MetricKind::Gauge, "Segment files."),
@@ -410,6 +417,14 @@ fn begin() {
         metrics::counter!("zenovay_backups_total", "outcome" => outcome).absolute(0);
     }
     metrics::gauge!("zenovay_last_backup_timestamp_seconds").set(0.0);
+    for kind in AlertKind::ALL {
+        metrics::gauge!("zenovay_alerts", "kind" => kind.as_str()).set(0.0);
+    }
+    for channel in Channel::ALL {
+        for outcome in alerts::OUTCOMES {
+            alerts::deliveries(channel, outcome).absolute(0);
+        }
+    }
     for kind in QUERY_KINDS {
         let _ = metrics::histogram!("zenovay_query_duration_seconds", "kind" => kind);
     }
@@ -423,6 +438,7 @@ const QUERY_KINDS: [&str; 5] = ["breakdown", "live", "overview", "series", "visi
 
 /// The metrics that have labels.
 const LABELLED: &[&str] = &[
+    "zenovay_alert_deliveries_total",
     "zenovay_access_refusals_total",
     "zenovay_backups_total",
     "zenovay_exports_total",

@@ -213,6 +213,8 @@ pub struct Backups {
     captures: Arc<Captures>,
     erasures: Arc<Erasures>,
     running: Mutex<()>,
+    /// Where the last backup failed, and why.
+    failed: Mutex<Option<(BackupPlace, String)>>,
     is_cancelled: AtomicBool,
 }
 
@@ -234,6 +236,7 @@ impl Backups {
             captures,
             erasures,
             running: Mutex::default(),
+            failed: Mutex::default(),
             is_cancelled: AtomicBool::new(false),
         };
         // What a process that died left.
@@ -290,6 +293,11 @@ impl Backups {
     /// Whether a backup is being made.
     pub fn is_running(&self) -> bool {
         self.running.is_locked()
+    }
+
+    /// Why the last backup at `place` was not made, if it was not, since this process began.
+    pub fn last_failure(&self, place: &BackupPlace) -> Option<String> {
+        self.failed.lock().as_ref().filter(|(failed, _)| failed == place).map(|(_, why)| why.clone())
     }
 
     /// Ends what is being made, and lets nothing begin any more.

@@ -174,8 +174,21 @@ impl Backups {
         let started = Instant::now();
         let made = self.make(place, keep, is_gentle);
         match &made {
-            Ok(made) => tell(made, started.elapsed()),
-            Err(error) => tell_failed(place, error),
+            Ok(made) => {
+                let mut failed = self.failed.lock();
+                if failed.as_ref().is_some_and(|(failed, _)| failed == place) {
+                    *failed = None;
+                }
+                drop(failed);
+                tell(made, started.elapsed());
+            }
+            Err(error) => {
+                // One that is being made says by itself how it ended.
+                if !matches!(error, BackupError::Running(_)) {
+                    *self.failed.lock() = Some((place.clone(), error.to_string()));
+                }
+                tell_failed(place, error);
+            }
         }
         made
     }

@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 done, 1 failed with one clear line on stderr, 2 wrong usage, 3 done in part. Every error
 //! begins with `zenovay: `. Of `zenovay doctor` 1 is that it found faults, and 3 that it found warnings alone.
 
+mod alert;
 mod backup;
 mod check;
 mod config;
@@ -87,6 +88,9 @@ enum Command {
     /// Look for what is wrong with the installation, and say what to do about it: with the server that runs, the machine, what is
     /// stored, mail, the configuration, and the tag on a page. Exits with 0 when it is healthy, 1 with faults, 3 with warnings alone.
     Doctor(doctor::DoctorArgs),
+    /// Try whether alerts reach somebody.
+    #[command(subcommand)]
+    Alert(alert::Command),
     /// Make events.db and the segment files belong together again: rebuild what is lost or damaged of events.db from files that
     /// are whole, save the sound parts of damaged files, and list what cannot be saved (exit code 3). Deletes nothing: what is not
     /// used goes to segments/orphaned and events.db.aside-N. Needs the server stopped.
@@ -169,6 +173,7 @@ impl Cli {
             Command::Rollback(args) => rollback::run(&args, &config, output),
             Command::Check => check::run(&config, output),
             Command::Doctor(args) => doctor::run(args, &config, output),
+            Command::Alert(command) => alert::run(&command, &config, output),
             Command::Repair => repair::run(&config, output),
             Command::Serve(_)
             | Command::Demo(_)

@@ -10,7 +10,7 @@
 //! | `settings.rs` | the table: name, type, default and help of every setting |
 //! | `values.rs` | the types: what a value may be, and what is said when it may not |
 //! | `source.rs` | the layers, and what is said of a name that is not a setting |
-//! | `people.rs`, `bucket.rs`, `place.rs` | the types of settings about people, about buckets, and about where backups are |
+//! | `people.rs`, `bucket.rs`, `place.rs`, `webhook.rs` | the types of settings about people, about buckets, about where backups are, and about where alerts are sent |
 //! | `plans.rs` | the numbers of the plans |
 //! | `error.rs` | the errors, and where an effective value comes from |
 //!
@@ -29,6 +29,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod values;
+mod webhook;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,7 @@ use self::plans::plan_number_names;
 pub use self::settings::{CommonFlags, Config, ServerFlags};
 use self::source::{Source, read_table};
 pub use self::values::{DatabaseUrl, LogFormat, Number, ResetFormat};
+pub use self::webhook::WebhookUrl;
 use crate::machine;
 
 /// The files of which the first that is present is read when none is named: that of the working directory, and that of the

@@ -14,6 +14,7 @@ use super::place::BackupPlace;
 use super::plans::read_plans;
 use super::source::Source;
 use super::values::{DatabaseUrl, LogFormat, Number, ResetFormat, Setting};
+use super::webhook::WebhookUrl;
 use crate::backup::BackupSchedule;
 
 macro_rules! settings {
@@ -209,6 +210,10 @@ settings! {
         backup_bucket_secret_file: Option<PathBuf> = None, "FILE";
         /// Maximum time of one request to it, of 8 MiB at most, in seconds [default: as for recordings]
         backup_bucket_timeout_seconds: Option<Number<1, 600>> = None, "SECONDS";
+        /// Where alerts are sent as JSON: an https URL, or an http one on this machine; best set as a variable or in the file [default: none]
+        alert_webhook_url: Option<WebhookUrl> = None, "URL";
+        /// Secret with which they are signed; best set as a variable or in the file [default: none, they are not signed]
+        alert_webhook_secret: Option<Secret> = None, "SECRET";
         /// Number of recent events that are held in memory before they are written into a segment file [default: 131072]
         seal_rows: Number<1, 262_144> = Number(131_072), "N";
         /// Age at which recent events are written into a segment file even when they are few, in seconds [default: 3600]

@@ -9,6 +9,7 @@ use zenovay_domain::Plan;
 use super::bucket::{BucketAddress, BucketHttp, BucketName, BucketPrefix, Secret};
 use super::people::{NamesIssuer, PlanChanges, SignUp, SmtpUrl, StatusPage};
 use super::place::BackupPlace;
+use super::webhook::WebhookUrl;
 use crate::backup::BackupSchedule;
 
 /// A whole number from `MIN` to `MAX`, both included.
@@ -236,6 +237,18 @@ impl Setting for SmtpUrl {
         let url: url::Url = text.parse().map_err(|_| rule.to_owned())?;
         let is_one = matches!(url.scheme(), "smtp" | "smtps") && url.has_host();
         if is_one { Ok(Self(url)) } else { Err(rule.to_owned()) }
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        self.shown().into()
+    }
+}
+
+impl Setting for WebhookUrl {
+    fn from_text(text: &str) -> Result<Self, String> {
+        let rule = "must be an https URL such as https://hooks.example.com/zenovay, or an http one on this machine (127.0.0.1, [::1] or \
+                    localhost), without user and password";
+        Self::read(text).ok_or_else(|| rule.to_owned())
     }
 
     fn to_json(&self) -> serde_json::Value {

@@ -205,6 +205,8 @@ catalog! {
             => "Run `zenovay backup`: it says what is in the way.";
         BackupDamaged "backup_damaged", Warning, "files were damaged when the last backup was made"
             => "Mend them first, see `segments`; the backups before this one are kept. `zenovay restore --verify DIR` says what is in it.";
+        BackupFailed "backup_failed", Warning, "the last try to make a backup failed"
+            => "Run `zenovay backup`: it says what is in the way.";
         BackupUnfinished "backup_unfinished", Warning, "a backup was begun and never finished"
             => "Run `zenovay backup`: it takes over what is there, and says what is in the way.";
         BackupSameDisk "backup_same_disk", Note, "`backup_dir` is on the disk of the data directory"
@@ -241,6 +243,12 @@ catalog! {
             => "Set `smtp_url`, `mail_from` and `public_url` when invitations and new passwords shall be mailed.";
         MailFails "mail_fails", Fault, "the server of mail does not answer, or refuses"
             => "Correct `smtp_url` (scheme, port, user, password) and see that the machine may connect there.";
+    }
+    Alerts "alerts", "Beyond the machine", "Whether somebody is told when the disk, backups, events or the clock are not well." {
+        AlertsNotSet "alerts_not_set", Note, "neither `smtp_url` nor `alert_webhook_url` is set: alerts are in the log alone"
+            => "Set one of them and restart; `zenovay alert test` tries it.";
+        AlertsFail "alerts_fail", Fault, "alerts cannot be delivered"
+            => "Correct `alert_webhook_url` or `smtp_url`, see that the machine may connect there, and restart; `zenovay alert test` tries it.";
     }
     Countries "countries", "Data that age", "How old the database of countries is." {
         CountriesUnusable "countries_unusable", Fault, "the file of `geo_database` cannot be used"

@@ -1,4 +1,4 @@
-//! The machine, and what it reaches: clock, disk, open files, names, mail.
+//! The machine, and what it reaches: clock, disk, open files, names, mail, alerts.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -8,6 +8,8 @@ use tokio::net::lookup_host;
 use zenovay_domain::{GuardedClock, SystemClock};
 
 use super::{Patient, Problem, Seen, counted, per_cent, reading, some, wait_for};
+use crate::alerts::{Channel, Webhook};
+use crate::causes::with_causes;
 use crate::mail::Mail;
 use crate::process_figures::{open_files as files_open, open_files_max};
 use crate::runtime::possible_connections;
@@ -154,13 +156,10 @@ fn named_hosts(patient: &Patient<'_>) -> Vec<(&'static str, String)> {
         ("replay_bucket_endpoint", config.replay_bucket_endpoint.clone()),
         ("backup_bucket_endpoint", config.backup_bucket_endpoint.clone()),
     ];
-    let names = urls.into_iter().filter_map(|(setting, url)| {
-        let url = url?;
-        let host = url.host_str()?;
-        let is_address = host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok();
-        (!is_address).then(|| (setting, host.to_owned()))
-    });
-    names.collect()
+    let hosts = urls.into_iter().filter_map(|(setting, url)| Some((setting, url?.host_str()?.to_owned())));
+    let webhook = config.alert_webhook_url.iter().map(|url| ("alert_webhook_url", url.host().to_owned()));
+    let is_name = |host: &str| !host.starts_with('[') && host.parse::<std::net::IpAddr>().is_err();
+    hosts.chain(webhook).filter(|(_, host)| is_name(host)).collect()
 }
 
 pub(super) fn mail(patient: &Patient<'_>) -> Seen {
@@ -174,6 +173,25 @@ pub(super) fn mail(patient: &Patient<'_>) -> Seen {
     match wait_for(mail.check()) {
         Ok(()) => Seen::ok(format!("{host} takes the connection; nothing was sent.")),
         Err(error) => Seen::problem(Problem::MailFails, format!("{host}: {error}.")),
+    }
+}
+
+pub(super) fn alerts(patient: &Patient<'_>) -> Seen {
+    let webhook = Webhook::of(patient.config);
+    let mut ways: Vec<String> = patient.config.smtp_url.iter().map(|_| "mail to the owners".to_owned()).collect();
+    ways.extend(webhook.as_ref().map(|webhook| format!("the webhook at {}", webhook.host())));
+    if ways.is_empty() {
+        return Seen::problem(Problem::AlertsNotSet, "whoever does not read it hears of nothing.");
+    }
+    let last = |channel: Channel| Some(format!("{}: {}", channel.as_str(), patient.server?.alerts.trouble(channel)?));
+    let failed: Vec<String> = Channel::ALL.into_iter().filter_map(last).collect();
+    if !failed.is_empty() {
+        return Seen::problem(Problem::AlertsFail, format!("the last one was not. {}.", failed.join("; ")));
+    }
+    let probed = webhook.map(|webhook| wait_for(async { webhook.probe().await.map_err(|error| with_causes(&error)) }));
+    match probed {
+        Some(Err(why)) => Seen::problem(Problem::AlertsFail, format!("webhook: {why}.")),
+        _ => Seen::ok(format!("They are told by {}; nothing was sent.", ways.join(" and "))),
     }
 }
 

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `catalog.rs` | the checks, and all that they may find, with its remedy |
 //! | `arrivals.rs` | what comes in: proxies, addresses, refusals, bots, websites |
-//! | `machine.rs` | clock, disk, open files, names, mail |
+//! | `machine.rs` | clock, disk, open files, names, mail, alerts |
 //! | `stored.rs` | files of events, backups, data that age |
 //! | `settings.rs` | settings that do nothing |
 //! | `page.rs` | the tag on a live page |
@@ -73,10 +73,13 @@ impl std::fmt::Debug for Patient<'_> {
 
 /// What a check saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Seen {
-    finding: Finding,
-    words: String,
-    problem: Option<Problem>,
+pub(crate) struct Seen {
+    /// How it ended.
+    pub(crate) finding: Finding,
+    /// What was seen.
+    pub(crate) words: String,
+    /// What was found, if anything.
+    pub(crate) problem: Option<Problem>,
 }
 
 impl Seen {
@@ -152,13 +155,14 @@ pub fn examine(patient: &Patient<'_>) -> Report {
 }
 
 /// What was found in general, and what was seen of it.
-fn sentence(when: &str, words: &str) -> String {
+pub(crate) fn sentence(when: &str, words: &str) -> String {
     let mut letters = when.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}: {words}", letters.as_str())
 }
 
-fn look(patient: &Patient<'_>, check: Check) -> Seen {
+/// What `check` sees. Blocks.
+pub(crate) fn look(patient: &Patient<'_>, check: Check) -> Seen {
     match check {
         Check::Server => arrivals::server(patient),
         Check::ProxyHeaders => arrivals::proxy_headers(patient),
@@ -176,6 +180,7 @@ fn look(patient: &Patient<'_>, check: Check) -> Seen {
         Check::OpenFiles => machine::open_files(patient),
         Check::Dns => machine::dns(patient),
         Check::Mail => machine::mail(patient),
+        Check::Alerts => machine::alerts(patient),
         Check::Countries => stored::countries(patient),
         Check::Agents => stored::agents(patient),
         Check::Configuration => settings::configuration(patient),

@@ -6,7 +6,8 @@ use super::{Patient, Problem, Seen, counted, some};
 use crate::config::{Config, DEFAULT_FILES, Effective, Origin};
 
 /// Settings that do something only beside another one.
-const NEEDS: [(&str, &str); 7] = [
+const NEEDS: [(&str, &str); 8] = [
+    ("alert_webhook_secret", "alert_webhook_url"),
     ("mail_from", "smtp_url"),
     ("backup_schedule", "backup_dir"),
     ("backup_keep", "backup_dir"),

@@ -75,6 +75,10 @@ pub(super) fn backup(patient: &Patient<'_>) -> Seen {
     if seen.problem.is_some() {
         return seen;
     }
+    if let Some(why) = patient.server.and_then(|server| server.backups.last_failure(dir)) {
+        let newest = &newest.manifest.created_at;
+        return Seen::problem(Problem::BackupFailed, format!("{why}. The last one that was finished is of {newest}."));
+    }
     if !unfinished.is_empty() {
         let words = format!(
             "{} in {dir}; the last one that was finished is of {}.",

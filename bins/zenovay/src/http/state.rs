@@ -17,6 +17,7 @@ use zenovay_ingest::{OpenVisit, Pipeline, Refusal, RefusalReason};
 use zenovay_limits::{Counts, MemoryCounts};
 use zenovay_store::{CachedDirectory, Metadata, StoreError};
 
+use crate::alerts::Alerts;
 use crate::backup::Backups;
 use crate::bootstrap;
 use crate::config::{Config, ResetFormat};
@@ -110,6 +111,8 @@ pub struct AppState {
     pub mail: Option<Arc<Mail>>,
     /// How many events teams stored in their months.
     pub event_quotas: EventQuotas,
+    /// Who was told of what is wrong with the installation.
+    pub alerts: Alerts,
     /// Which visitors were erased.
     pub erasures: Arc<Erasures>,
     /// Makes backups of what is stored.
@@ -194,6 +197,7 @@ impl AppState {
             key_log: KeyLog::default(),
             passkeys: config.public_url.as_ref().and_then(Passkeys::at),
             mail: None,
+            alerts: Alerts::open(config),
             erasures,
             backups: Arc::new(backups),
             status: StatusWatch::default(),
