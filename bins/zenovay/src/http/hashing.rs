@@ -76,9 +76,12 @@ impl Hashing {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
 
     use actix_web::ResponseError;
+    use futures_util::FutureExt;
     use futures_util::future::join_all;
+    use parking_lot::Mutex;
 
     use super::*;
 
@@ -87,16 +90,25 @@ mod tests {
     async fn two_hash_at_once_a_few_wait_and_the_rest_is_told_to_come_back() {
         let hashing = Hashing::default();
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let calls = (0..50).map(|_| {
-            let (now, most) = (Arc::clone(&now), Arc::clone(&most));
-            hashing.run(move || {
+        // None is done before all have come.
+        let (all_came, coming) = mpsc::channel::<()>();
+        let coming = Arc::new(Mutex::new(coming));
+        let (mut answers, mut waiting) = (Vec::new(), Vec::new());
+        for _ in 0..50 {
+            let (now, most, coming) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&coming));
+            let mut call = Box::pin(hashing.run(move || {
                 most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                std::thread::yield_now();
+                coming.lock().recv().unwrap_err();
                 now.fetch_sub(1, Ordering::SeqCst);
                 Ok(())
-            })
-        });
-        let answers = join_all(calls).await;
+            }));
+            match call.as_mut().now_or_never() {
+                Some(answer) => answers.push(answer),
+                None => waiting.push(call),
+            }
+        }
+        drop(all_came);
+        answers.extend(join_all(waiting).await);
         let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
         assert_eq!(refused.map(|error| error.status_code().as_u16()).collect::<Vec<_>>(), [503; 16]);
         assert!(most.load(Ordering::SeqCst) <= AT_ONCE, "{most:?}");
