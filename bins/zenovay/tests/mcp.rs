@@ -413,6 +413,11 @@ async fn the_list_of_tools_is_short_and_every_client_understands_it() {
         for hint in ["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"] {
             assert!(tool["annotations"][hint].is_boolean(), "{name}: {hint}");
         }
+        let hint = |hint: &str| tool["annotations"][hint] == true;
+        // What is only added to, and what each call makes anew.
+        let adds = ["create_goal", "manage_funnel", "invite_team_member"].contains(&name);
+        assert_eq!(hint("destructiveHint"), !hint("readOnlyHint") && !adds, "{name}");
+        assert_eq!(hint("idempotentHint"), !adds && name != "regenerate_tracking_code", "{name}");
         let is_read = tools.iter().any(|read| read["name"] == tool["name"]);
         assert_eq!(tool["annotations"]["readOnlyHint"], is_read, "{name}");
         for schema in ["inputSchema", "outputSchema"] {
@@ -711,7 +716,9 @@ async fn the_speed_of_pages_is_read() {
     assert_eq!((&devices["rows"][0]["views"], &devices["page"]["total"]), (&json!(3), &json!(1)));
     let dates = client.answer("get_performance", with(json!({ "by": "date" }))).await;
     let views: u64 = dates["rows"].as_array().unwrap().iter().map(|row| row["views"].as_u64().unwrap()).sum();
-    assert_eq!((views, &dates["untrusted_fields"]), (3, &json!([])));
+    assert_eq!((views, &dates["untrusted_fields"], &dates["dimension"]), (3, &json!([]), &json!("hour")));
+    let year = client.answer("get_performance", with(json!({ "by": "date", "range": "1y" }))).await;
+    assert_eq!(year["dimension"], "week", "so long is each date");
     assert!(dates["rows"][0]["value"].as_str().unwrap().starts_with("2026-06-1"), "{dates}");
     let only = client.answer("get_performance", with(json!({ "filters": ["page:is:/q"] }))).await;
     assert_eq!(only["totals"]["views"], 1);
@@ -907,6 +914,16 @@ async fn goals_and_funnels_are_read_and_changed() {
     assert_eq!((&all["funnels"][0]["entered"], &all["funnels"][0]["completed"]), (&json!(2), &json!(1)));
     let one = client.answer("get_funnel_analysis", with(json!({ "funnel_id": funnel, "compare": "previous" }))).await;
     assert_eq!(one["funnels"][0]["steps"][1]["of_previous_percent"], 50.0);
+    for (more, told) in [
+        (json!({}), "name: give a name, or type and value"),
+        (json!({ "match_type": "contains" }), "match_type: give type and value too"),
+        (json!({ "name": "x", "match_type": "contains" }), "match_type: give type and value too"),
+    ] {
+        let mut arguments = with(more);
+        arguments["goal_id"] = json!(goal);
+        let said = client.failure("update_goal", arguments).await;
+        assert!(said.contains(told), "{said}");
+    }
     let said = client.failure("delete_goal", with(json!({ "goal_id": goal }))).await;
     assert!(said.contains("in use. Look at what there is now") && !said.contains("Correct"), "{said}");
     // What nobody would see is refused, as in the settings.
@@ -1060,12 +1077,13 @@ async fn websites_are_changed_with_their_settings() {
             json!({ "path": "/a\u{202e}b" }),
             "path: \"/a\\u{202e}b\" has characters that cannot be seen. ",
         ),
-        ("delete_website", json!({ "domain": "other.example" }), "shop2.example"),
+        ("delete_website", json!({ "domain": "other.example" }), "Ask the person which website"),
     ] {
         let mut arguments = more;
         arguments["website_id"] = id.clone();
         let said = client.failure(tool, arguments).await;
         assert!(said.contains(word), "{tool}: {said}");
+        assert!(tool != "delete_website" || !said.contains("shop2.example"), "it does not say what would do: {said}");
     }
     client.answer("delete_website", json!({ "website_id": id, "domain": "shop2.example" })).await;
     assert!(client.answer("list_websites", json!({})).await["websites"].as_array().unwrap().is_empty());
@@ -1092,6 +1110,9 @@ fn arguments_of(tool: &Value, website: &str, team: &str) -> Value {
                 _ => json!("/x"),
             },
         };
+    }
+    if tool["name"] == "update_goal" {
+        arguments["name"] = json!("G");
     }
     if tool["name"] == "manage_funnel" {
         arguments["name"] = json!("F");
@@ -1401,7 +1422,7 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
         (
             "query_analytics",
             json!({ "website_id": "shop.example", "where": "[[\"is\",\"moon\",[\"x\"]]]" }),
-            vec!["where[0]: unknown dimension \"moon\"; use goal, page, ", "event_type, or prop. and a name. "],
+            vec!["where[0]: unknown dimension \"moon\"; use page, ", "event_type, or prop. and a name. "],
         ),
         (
             "query_analytics",
@@ -1416,7 +1437,12 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
         (
             "query_analytics",
             json!({ "website_id": "shop.example", "where": [["is", "visit:moon", ["/"]]] }),
-            vec!["where[0]: unknown dimension \"visit:moon\"; use goal, "],
+            vec!["where[0]: unknown dimension \"visit:moon\"; use page, "],
+        ),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "where": [["has_done", ["is", "goal", ["Signup"]]]] }),
+            vec!["where[0][1]: goal is not known here; give goal:is: and the name of a goal as a filter"],
         ),
         (
             "query_analytics",

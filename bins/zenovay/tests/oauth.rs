@@ -540,9 +540,13 @@ async fn a_code_is_worth_nothing_to_others() {
     }
     let reply = world.redeem(&code, &[("client_secret", "a")]).await.expect(401);
     assert_eq!(error_of(&reply), "invalid_client", "it has none");
-    for spelling in
-        ["https://stats.example", "https://stats.example/", "https://stats.example/mcp", "https://stats.example/mcp/"]
-    {
+    for spelling in [
+        "",
+        "https://stats.example",
+        "https://stats.example/",
+        "https://stats.example/mcp",
+        "https://stats.example/mcp/",
+    ] {
         let code = world.code().await;
         world.redeem(&code, &[("resource", spelling)]).await.expect(200);
     }

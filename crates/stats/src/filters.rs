@@ -292,17 +292,23 @@ impl Reader {
         if self.is_own() && KIND.contains(&name) {
             return Ok(Subject::Kind);
         }
-        let custom = name.strip_prefix(CUSTOM_OF_VIEW).filter(|_| self.dialect == Dialect::View);
+        let is_view = self.dialect == Dialect::View;
+        let custom = name.strip_prefix(CUSTOM_OF_VIEW).filter(|_| is_view);
         let custom = custom.map(|name| format!("{CUSTOM}{name}"));
         match Property::parse(custom.as_deref().unwrap_or(name), self.is_own()) {
+            // Which goals there are is not known here: those of a view are read before.
+            Ok(Property::Goal) if is_view => {
+                self.problem("goal is not known here; give goal:is: and the name of a goal as a filter".to_owned())
+            }
             Ok(property) => Ok(Subject::Property(property)),
             Err(PropertyError::Unknown) => {
-                let mut known: Vec<&str> = Property::names().map(|name| self.named(name)).collect();
+                let of_dialect = Property::names().filter(|name| !is_view || *name != "event:goal");
+                let mut known: Vec<&str> = of_dialect.map(|name| self.named(name)).collect();
                 if self.is_own() {
                     known.push(self.named("event:type"));
                 }
                 let (known, custom) = (known.join(", "), self.named(CUSTOM));
-                let what = if self.dialect == Dialect::View { "dimension" } else { "property" };
+                let what = if is_view { "dimension" } else { "property" };
                 self.problem(format!("unknown {what} {name:?}; use {known}, or {custom} and a name"))
             }
             Err(error @ PropertyError::Withheld) => self.problem(format!("{name} {error}")),
@@ -852,9 +858,11 @@ mod tests {
             ("country==DE", "not JSON"),
             (r#"{"page":"/a"}"#, "must be an array of filters"),
             (r#"["is","page",["/a"]]"#, r#"also where it is one: [["is", "page", ["/"]]]"#),
-            (r#"[["is","moon",["x"]]]"#, "unknown dimension \"moon\"; use goal, page, title, "),
+            (r#"[["is","moon",["x"]]]"#, "unknown dimension \"moon\"; use page, title, "),
             (r#"[["is","moon",["x"]]]"#, "language, event_type, or prop. and a name"),
-            (r#"[["not",["is","goal",["x"]]]]"#, "goal can only be"),
+            (r#"[["is","goal",["x"]]]"#, "goal is not known here"),
+            (r#"[["not",["is","goal",["x"]]]]"#, "goal is not known here"),
+            (r#"[["has_done",["is","goal",["x"]]]]"#, "goal is not known here"),
             (r#"[["contains","type",["page"]]]"#, "event_type goes with"),
             (r#"[["is","prop.plan",["x"],{"level":"visitor"}]]"#, "prop. takes"),
             (r#"[["is","country",["germany"]]]"#, "such as DE for Germany"),

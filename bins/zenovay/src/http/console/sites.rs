@@ -488,6 +488,11 @@ pub async fn delete(
     Ok(NoContent)
 }
 
+/// Whether `typed` is the domain of a website, as whoever deletes it has to write.
+pub(in crate::http) fn confirms(typed: &str, website: &Website) -> bool {
+    typed.trim().eq_ignore_ascii_case(&website.domain)
+}
+
 /// Deletes a website whose domain is `typed`.
 pub(in crate::http) async fn remove(
     state: &web::Data<AppState>,
@@ -496,8 +501,7 @@ pub(in crate::http) async fn remove(
     typed: &str,
 ) -> Result<(), ApiError> {
     let mut rules = Rules::default();
-    let is_meant = typed.trim().eq_ignore_ascii_case(&website.domain);
-    rules.require(is_meant, "domain", &format!("Type {} to confirm", website.domain));
+    rules.require(confirms(typed, &website), "domain", &format!("Type {} to confirm", website.domain));
     rules.check()?;
     let now = state.clock.now();
     changing(state, move |_| store.delete_website(website.id, now)).await

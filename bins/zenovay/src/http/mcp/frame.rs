@@ -64,8 +64,13 @@ fn problem(message: &Map<String, Value>) -> Option<&'static str> {
         }
         None => return Some("method is missing"),
     }
+    if message.contains_key("result") || message.contains_key("error") {
+        return Some("A request has no result and no error");
+    }
     match message.get("params") {
-        None | Some(Value::Object(_)) => None,
+        None => None,
+        Some(Value::Object(params)) if params.get("_meta").is_none_or(Value::is_object) => None,
+        Some(Value::Object(_)) => Some("params._meta must be an object"),
         Some(_) => Some("params must be an object"),
     }
 }
@@ -108,7 +113,11 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":1}"#, json!(1)),
             (r#"{"jsonrpc":"2.0","id":1,"method":5}"#, json!(1)),
             (r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#, json!(1)),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":5}}"#, json!(1)),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":[]}}"#, json!(1)),
             (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, json!(1)),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}"#, json!(1)),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping","error":{}}"#, json!(1)),
         ] {
             assert_eq!(refused(message), (NOT_A_MESSAGE, id), "{message}");
         }

@@ -17,7 +17,7 @@ use zenovay_auth::{AccessLevel, Denial};
 use zenovay_store::{AssistantCharge, AssistantUsage, StoreError};
 
 use super::call::{Call, Change, ToolError};
-use super::clean::{NOTICE, quoted};
+use super::clean::{NOTICE, clean, quoted};
 use super::tools::{self, Answered, Entry};
 use crate::http::envelope::ApiError;
 use crate::http::guard::{AccessRefusal, Assistant};
@@ -258,7 +258,7 @@ impl ServerHandler for Server {
         _: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let words = format!("There is no resource {} here", quoted(&request.uri));
-        Err(ErrorData::invalid_params(words, Some(json!({ "uri": request.uri }))))
+        Err(ErrorData::invalid_params(words, Some(json!({ "uri": clean(&request.uri) }))))
     }
 
     async fn call_tool(

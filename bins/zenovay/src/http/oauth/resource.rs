@@ -16,7 +16,8 @@ fn is_ours(issuer: &str, asked: &str) -> bool {
 /// # Errors
 /// When it names another one.
 pub(super) fn resource_of(state: &AppState, params: &Params) -> Result<Option<String>, OAuthRefusal> {
-    let asked = params.all("resource");
+    // One without a value is as if it were not there (RFC 6749 §3.1).
+    let asked: Vec<_> = params.all("resource").iter().filter(|asked| !asked.is_empty()).collect();
     if !asked.iter().all(|asked| is_ours(&state.issuer, asked)) {
         let description = format!("resource must be {}", state.mcp_url());
         return Err(OAuthRefusal::new(OAuthError::InvalidTarget, description));

@@ -85,6 +85,9 @@ impl TargetArgs {
         if !is_required && kind.is_some() != value.is_some() {
             args.problem("value", "give type and value together");
         }
+        if !is_required && match_type.is_some() && kind.is_none() {
+            args.problem("match_type", "give type and value too");
+        }
         Self { kind, match_type, value }
     }
 
@@ -184,7 +187,11 @@ impl Tool for UpdateGoal {
     fn read(args: &mut Args) -> GoalEdit {
         let (website, goal) = (website(args), args.required("goal_id", "From get_goals."));
         let name = args.string("name", "1 to 100 characters.");
-        GoalEdit { website, goal, name, target: TargetArgs::read(args, false) }
+        let target = TargetArgs::read(args, false);
+        if name.is_none() && target.kind.is_none() {
+            args.problem("name", "give a name, or type and value");
+        }
+        GoalEdit { website, goal, name, target }
     }
 
     async fn run(call: Call, GoalEdit { website, goal, name, target }: GoalEdit) -> Result<GoalChanged, ToolError> {
@@ -605,6 +612,7 @@ impl Tool for RegenerateTrackingCode {
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
     const ACTION: Action = Action::EditWebsite;
     const EFFECT: Effect = Effect::Removes;
+    const IS_REPEATABLE: bool = false;
     type Input = String;
     type Output = Facts;
 
@@ -642,6 +650,11 @@ impl Tool for DeleteWebsite {
     async fn run(call: Call, (website, domain): Self::Input) -> Result<Deleted, ToolError> {
         change(&call, &website, (Self::ACTION, "sites.delete"), async |website, store| {
             let deleted = website.id.to_string();
+            if !sites::confirms(&domain, &website) {
+                // Not told which it is: that would be an invitation to go on.
+                let problem = "domain: is not that of this website. Ask the person which website is to be deleted";
+                return Err(vec![problem.to_owned()].into());
+            }
             sites::remove(&call.state, store, website, &domain).await?;
             Ok(Deleted { deleted })
         })

@@ -45,6 +45,8 @@ pub(super) trait Tool: 'static {
     const ACTION: Action;
     /// What it does to things.
     const EFFECT: Effect = Effect::Reads;
+    /// Whether doing it once more changes nothing more.
+    const IS_REPEATABLE: bool = !matches!(Self::EFFECT, Effect::Adds);
     /// How many questions of the day it counts as.
     const COST: u64 = 1;
     /// The lists in its answers: the one with the most members is what `page` is of, and it is cut when the answer is too long.
@@ -110,8 +112,9 @@ impl Entry {
         let hints = ToolAnnotations::from_raw(
             Some(T::TITLE.to_owned()),
             Some(T::EFFECT == Effect::Reads),
-            Some(T::EFFECT == Effect::Removes),
-            Some(T::EFFECT != Effect::Adds),
+            // What replaces something does not only add to it.
+            Some(matches!(T::EFFECT, Effect::Sets | Effect::Removes)),
+            Some(T::IS_REPEATABLE),
             Some(false),
         );
         let told = Told::new(T::NAME, T::WORDS, Arc::new(Args::schema(T::read)))

@@ -134,7 +134,7 @@ impl Tool for GetPerformance {
     async fn run(call: Call, (website, dimension, view, page): Self::Input) -> Result<Performance, ToolError> {
         let question = call.question(&website, Self::ACTION).await?;
         let view = view.view(&question).await?;
-        let (period, zone, is_hour) = (Period::of(&view, call.now), view.zone.clone(), view.interval == Interval::Hour);
+        let (period, zone, interval) = (Period::of(&view, call.now), view.zone.clone(), view.interval);
         let pages = if dimension == "page" { page.offset.saturating_add(page.limit) } else { 0 };
         let report = performance::measured(&question, view, pages).await?;
         let totals = Speed::of(report.views, &report.metrics);
@@ -145,10 +145,13 @@ impl Tool for GetPerformance {
                 (rows, page)
             }
             "device" => page.cut(report.devices.iter().map(Row::of).collect()),
-            _ => page.cut(report.series.iter().map(|bucket| Row::at(bucket, &zone, is_hour)).collect()),
+            _ => page
+                .cut(report.series.iter().map(|bucket| Row::at(bucket, &zone, interval == Interval::Hour)).collect()),
         };
         // Dates are this server's own words.
         let untrusted_fields = if dimension == "date" { Vec::new() } else { vec!["rows[].value"] };
+        // Of dates it is told how long each is, as other series do.
+        let dimension = if dimension == "date" { interval.as_str() } else { dimension };
         Ok(Performance { period, totals, dimension, page, rows, untrusted_fields })
     }
 }
