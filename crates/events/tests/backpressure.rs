@@ -68,6 +68,9 @@ fn fill(store: &EmbeddedStore, from: u64) -> (Vec<AppendReceipt>, u64) {
     let mut receipts = Vec::new();
     let mut number = from;
     loop {
+        // It takes a commit at once, and nothing more while it holds it: what is refused from then on is refused until the disk
+        // goes on. What was refused before may have room by now.
+        let is_held = receipts.len() as u64 > store.stats().queue_depth;
         match store.try_append(vec![view(number)]) {
             Ok(receipt) => {
                 receipts.push(receipt);
@@ -75,7 +78,7 @@ fn fill(store: &EmbeddedStore, from: u64) -> (Vec<AppendReceipt>, u64) {
             }
             Err(refused) => {
                 assert_eq!(refused, AppendRefused::new(AppendError::QueueFull, vec![view(number)]));
-                if receipts.len() as u64 > store.stats().queue_depth {
+                if is_held {
                     return (receipts, number);
                 }
                 thread::yield_now();
