@@ -239,6 +239,34 @@ test("the palette has what the role may see, parts of the settings, and a visito
   await Promise.all([owner.context.close(), viewer.context.close()]);
 });
 
+test("the palette opens and keeps what was typed, also when it is loaded before the page has drawn that it is wanted", async () => {
+  const { page, context } = await openTab(browser, server, { storageState: known.viewer });
+  await page.goto(`/websites/${known.busy}`);
+  await page.getByRole("heading", { name: "docs.example.com", level: 1 }).waitFor();
+  await settled(page);
+  // From here on nothing is drawn, and nothing that waits for a drawing is done, until it is let go.
+  await page.evaluate(() => {
+    const { requestAnimationFrame, setTimeout } = window;
+    const held = [];
+    window.requestAnimationFrame = (act) => held.push(() => requestAnimationFrame(act));
+    window.setTimeout = (act, ...rest) => (held.push(() => setTimeout(act, ...rest)), 0);
+    window.letGo = () => {
+      Object.assign(window, { requestAnimationFrame, setTimeout });
+      for (const act of held) act();
+    };
+  });
+  const loaded = page.waitForResponse((answer) => /\/palette-[^/]*\.js$/.test(answer.url()));
+  await page.keyboard.press("Control+k");
+  const address = (await loaded).url();
+  await page.evaluate(async (address) => {
+    await import(address);
+    window.letGo();
+  }, address);
+  await page.keyboard.type("docs");
+  await becomes(() => page.getByRole("combobox").inputValue(), "docs", "the palette has what was typed");
+  await context.close();
+});
+
 test("the keys of the list lead where it says", async () => {
   const { page, context, problems } = await openTab(browser, server, { storageState: known.owner });
   const home = `/websites/${known.busy}`;

@@ -236,10 +236,11 @@ function Overlays({ website }: { website: string | undefined }) {
       stop();
     };
   }, []);
+  const Shown = open && late.get(open);
   useEffect(() => {
     if (!open) early.current = "";
-    else if (!late.has(open)) load(open).then(() => render({}), closeOverlay);
+    // By what was drawn, and not by what is there by now: it may have come since.
+    else if (!Shown) load(open).then(() => render({}), closeOverlay);
   }, [open]);
-  const Shown = open && late.get(open);
   return Shown ? <Shown website={website} typed={early.current} onClose={closeOverlay} /> : null;
 }
