@@ -62,7 +62,7 @@ lint:
 
 # Unit, integration, crash and documentation tests, the seeds of the fuzz targets, then every example.
 test-rust:
-    cargo test --workspace --locked --no-fail-fast
+    node scripts/steady.mjs cargo --workspace --locked
     cargo test --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked --lib
     scripts/run-examples
 
