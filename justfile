@@ -100,17 +100,17 @@ pictures *NAMES: assets
 # The API document: valid, typed clients compile and call, schemathesis finds nothing. `--long` runs all its phases.
 test-api *ARGS:
     cargo build --locked --package zenovay
-    ZENOVAY_BIN={{quote(target / "debug/zenovay")}} api/test "$@"
+    ZENOVAY_BIN={{quote(target / "debug/zenovay")}} node scripts/steady.mjs whole api/test "$@"
 
 # Clients and suites of the Model Context Protocol that others made, against the real server.
 test-mcp:
     cargo build --locked --package zenovay
-    ZENOVAY_BIN={{quote(target / "debug/zenovay")}} api/mcp/test
+    ZENOVAY_BIN={{quote(target / "debug/zenovay")}} node scripts/steady.mjs whole api/mcp/test
 
 # The Debian package, the unit, the container and the alerts of docs/deploy, each made and used (root, for a Debian of its own).
 test-deploy:
     cargo build --locked --package zenovay
-    packaging/test {{quote(target / "debug/zenovay")}}
+    node scripts/steady.mjs whole packaging/test {{quote(target / "debug/zenovay")}}
 
 # Twelve questions about a year of a million events: the answers are those of DuckDB and of the ClickHouse engine, in less time.
 test-peers:

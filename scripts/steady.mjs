@@ -3,6 +3,7 @@
 //
 //     steady.mjs cargo ARGUMENTS…               `cargo test` with these arguments; again, the targets of it that failed
 //     steady.mjs node CONCURRENCY FILES…        each file of tests by itself, so many at a time; again, the files that failed
+//     steady.mjs whole COMMAND ARGUMENTS…       a suite that cannot be divided; again, all of it
 import { spawn } from "node:child_process";
 
 /** Runs a command, passes its output on as it comes or (`held`) at its end, and gives its exit status and what it wrote. */
@@ -58,8 +59,15 @@ async function node(concurrency, files) {
   return { failed, broken: await again(failed) };
 }
 
-const [kind, ...words] = process.argv.slice(2);
-const { failed, broken } = kind === "cargo" ? await cargo(words) : await node(Number(words[0]), words.slice(1));
+async function whole(command, words) {
+  const suite = { name: command, command, words };
+  if ((await run(command, words)).status === 0) return { failed: [], broken: [] };
+  return { failed: [suite], broken: await again([suite]) };
+}
+
+const [kind, first, ...words] = process.argv.slice(2);
+const kinds = { cargo: () => cargo([first, ...words]), node: () => node(Number(first), words), whole: () => whole(first, words) };
+const { failed, broken } = await kinds[kind]();
 for (const { name } of failed) if (!broken.includes(name)) console.log(`UNSTEADY: ${name} failed once, and not when it was run alone: mend it`);
 for (const name of broken) console.log(`FAILED: ${name}`);
 process.exitCode = broken.length === 0 ? 0 : 1;
