@@ -15,7 +15,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{BackoffConfig, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
@@ -312,6 +312,25 @@ fn told(error: &object_store::Error) -> String {
     words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(TOLD_MAX).collect()
 }
 
+/// Sends on what a bucket sends, each piece within this time, to its end or to what goes wrong first.
+async fn pass_on<T>(
+    mut pieces: impl Stream<Item = object_store::Result<T>> + Unpin,
+    to: mpsc::Sender<Result<T, Trouble>>,
+    within: Duration,
+) {
+    loop {
+        let next = match timeout(within, pieces.next()).await {
+            Ok(Some(next)) => next.map_err(|error| trouble(&error)),
+            Ok(None) => return,
+            Err(_elapsed) => Err(Trouble::Slow),
+        };
+        let is_last = next.is_err();
+        if to.send(next).await.is_err() || is_last {
+            return;
+        }
+    }
+}
+
 impl Blobs for Bucket {
     fn put(&self, name: &BlobName, bytes: &[u8]) -> Result<(), BlobError> {
         let (store, path) = (Arc::clone(&self.store), self.path(name.as_str()));
@@ -360,20 +379,7 @@ impl Blobs for Bucket {
 
     fn list(&self, first: &str, see: &mut dyn FnMut(FoundBlob) -> bool) -> Result<(), BlobError> {
         let (found, mut listed) = mpsc::channel(LISTED);
-        let (mut objects, within) = (self.store.list(Some(&self.path(first))), self.within);
-        self.requests.spawn(async move {
-            loop {
-                let next = match timeout(within, objects.next()).await {
-                    Ok(Some(next)) => next.map_err(|error| trouble(&error)),
-                    Ok(None) => return,
-                    Err(_elapsed) => Err(Trouble::Slow),
-                };
-                let is_last = next.is_err();
-                if found.send(next).await.is_err() || is_last {
-                    return;
-                }
-            }
-        });
+        self.requests.spawn(pass_on(self.store.list(Some(&self.path(first))), found, self.within));
         while let Some(next) = listed.blocking_recv() {
             let object = next.map_err(|trouble| {
                 self.count("list", Some(&trouble));

@@ -11,9 +11,8 @@ use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use tokio::sync::mpsc::{self, Receiver};
-use tokio::time::timeout;
 
-use super::{Bucket, Trouble, trouble};
+use super::{Bucket, Trouble, pass_on};
 use crate::files::{CopyError, Way, fill};
 
 /// What is sent at a time. Of a longer object the parts are sent one after the other.
@@ -123,21 +122,8 @@ impl Bucket {
         let (store, path, within) = (Arc::clone(&self.store), self.path(name), self.within);
         let begun =
             self.ask("get", async move { store.get(&path).await }).map_err(|trouble| self.of_object(trouble))?;
-        let mut pieces = begun.into_stream();
         let (send, received) = mpsc::channel(1);
-        self.requests.spawn(async move {
-            loop {
-                let next = match timeout(within, pieces.next()).await {
-                    Ok(Some(next)) => next.map_err(|error| trouble(&error)),
-                    Ok(None) => return,
-                    Err(_elapsed) => Err(Trouble::Slow),
-                };
-                let is_last = next.is_err();
-                if send.send(next).await.is_err() || is_last {
-                    return;
-                }
-            }
-        });
+        self.requests.spawn(pass_on(begun.into_stream(), send, within));
         Ok(ObjectReader { bucket: self, received, piece: Bytes::new() })
     }
 

@@ -30,7 +30,9 @@ fn test(config: &Config, output: &mut Output) -> Result<(), Failure> {
         Answer::Done(tried) => tried,
         Answer::Failed(why) => return Err(Failure::new(why)),
     };
-    let channels = tried.as_array().map(Vec::as_slice).unwrap_or_default();
+    let Some(channels) = tried.as_array() else {
+        return Err(Failure::new("the answer of the server is not understood: is it of another version?"));
+    };
     if channels.is_empty() {
         return Err(Failure::new("nobody is told: set alert_webhook_url, or smtp_url, and restart the server"));
     }

@@ -34,14 +34,7 @@ impl Place {
 
     /// The same website in another data directory, which is not made.
     fn elsewhere(&self, name: &str) -> Site {
-        let Site { config, website_id, tracking_code, key, .. } = &self.site;
-        Site {
-            data_dir: self.directory.path().join(name),
-            config: config.clone(),
-            website_id: website_id.clone(),
-            tracking_code: tracking_code.clone(),
-            key: key.clone(),
-        }
+        self.site.at(self.directory.path().join(name))
     }
 }
 

@@ -47,6 +47,18 @@ pub struct Site {
 }
 
 impl Site {
+    /// The same website in another data directory, which is not made.
+    pub fn at(&self, data_dir: PathBuf) -> Self {
+        let Self { data_dir: _, config, website_id, tracking_code, key } = self;
+        Self {
+            data_dir,
+            config: config.clone(),
+            website_id: website_id.clone(),
+            tracking_code: tracking_code.clone(),
+            key: key.clone(),
+        }
+    }
+
     /// A team with one website that accepts `example.com`, and a key that reads it as often as it likes.
     /// `settings` are lines of `zenovay.toml`.
     pub fn create(data_dir: &Path, config_dir: &Path, settings: &str) -> Self {

@@ -10,7 +10,7 @@ use zenovay_domain::{SessionId, Timestamp, VisitorId, WebsiteId};
 
 use super::apply::add_history;
 use super::maps::{Maps, RawStack, sources};
-use super::schema::hidden_before;
+use super::schema::{hidden_before, shown};
 use super::{Captures, Filter, QUESTION_MAX_BYTES, Row};
 use crate::{Breadcrumb, CaptureError, Fingerprint, Frame, SourceLines};
 
@@ -486,10 +486,9 @@ fn count(
              WHERE website = ?1 AND at >= ?2 AND at < ?3 AND {}",
         if only.is_some() { of_group } else { "?4 IS NULL" }
     );
-    let range = query.filter.range;
-    let from = range.from.as_millis().max(hidden_before(connection, website)?);
+    let range = shown(connection, website, query.filter.range)?;
     let mut statement = connection.prepare(&select)?;
-    let mut rows = statement.query(params![website, from, range.to.as_millis(), only])?;
+    let mut rows = statement.query(params![website, range.from.as_millis(), range.to.as_millis(), only])?;
     let mut counted: HashMap<i64, Counted> = HashMap::new();
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
@@ -567,14 +566,13 @@ fn detail(
 
     let mut parts: [HashMap<String, u64>; 5] = Default::default();
     let mut occurrences = Vec::new();
-    let range = query.filter.range;
-    let from = range.from.as_millis().max(hidden_before(connection, website)?);
+    let range = shown(connection, website, query.filter.range)?;
     let mut statement = connection.prepare(
         "SELECT o.path, o.device, o.browser, o.browser_version, o.os, o.country, o.at, o.variant, o.visitor, o.count,
              o.session, o.told, v.release FROM occurrences o JOIN variants v ON v.id = o.variant
              WHERE v.grp = ?1 AND o.at >= ?2 AND o.at < ?3 ORDER BY o.at DESC, o.id DESC",
     )?;
-    let mut rows = statement.query(params![number, from, range.to.as_millis()])?;
+    let mut rows = statement.query(params![number, range.from.as_millis(), range.to.as_millis()])?;
     while let Some(row) = rows.next()? {
         let seen = seen(row)?;
         if !(query.filter.keep)(&seen) {

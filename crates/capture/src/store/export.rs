@@ -1,12 +1,12 @@
 //! All that is kept of one visitor.
 
 use rusqlite::params;
-use zenovay_domain::{Timestamp, VisitorId, WebsiteId};
+use zenovay_domain::{TimeRange, Timestamp, VisitorId, WebsiteId};
 
 use super::Captures;
 use super::heatmaps::{self, VisitorHeat};
 use super::replays::{self, ReplayDetail};
-use super::schema::hidden_before;
+use super::schema::shown;
 use crate::CaptureError;
 use crate::vitals::Vital;
 
@@ -31,9 +31,9 @@ impl Captures {
     pub fn visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<VisitorCaptures, CaptureError> {
         self.catch_up()?;
         self.read(|connection| {
-            let before = hidden_before(connection, website.as_bytes())?;
+            let range = shown(connection, website.as_bytes(), TimeRange::ALL)?;
             let (website, visitor) = (website.as_bytes(), visitor.0.cast_signed());
-            let named = params![website, visitor, before];
+            let named = params![website, visitor, range.from.as_millis()];
             let mut vitals = connection.prepare(
                 "SELECT at, path, lcp, cls, inp, fcp, ttfb FROM vitals WHERE website = ?1 AND visitor = ?2 AND at >= ?3
                      ORDER BY at",
@@ -56,8 +56,8 @@ impl Captures {
                 Ok((Timestamp::from_millis(row.get(0)?), row.get(1)?, row.get(2)?, row.get(3)?))
             })?;
             let errors = errors.collect::<Result<_, _>>()?;
-            let heatmaps = heatmaps::of_visitor(connection, website, visitor, (before, i64::MAX))?;
-            let replays = replays::of_visitor(connection, website, visitor, (before, i64::MAX), self.shared.limits)?;
+            let heatmaps = heatmaps::of_visitor(connection, website, visitor, range)?;
+            let replays = replays::of_visitor(connection, website, visitor, range, self.shared.limits)?;
             Ok(VisitorCaptures { vitals, errors, heatmaps, replays })
         })
     }

@@ -7,7 +7,7 @@ use super::Captures;
 use super::errors::GroupId;
 use super::heatmaps::{self, VisitorRage};
 use super::replays::{self, ReplayDetail};
-use super::schema::hidden_before;
+use super::schema::shown;
 use crate::CaptureError;
 
 /// An error that a visitor met.
@@ -43,7 +43,7 @@ impl Captures {
     ) -> Result<Vec<VisitorError>, CaptureError> {
         self.catch_up()?;
         self.read(|connection| {
-            let from = range.from.as_millis().max(hidden_before(connection, website.as_bytes())?);
+            let range = shown(connection, website.as_bytes(), range)?;
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let mut select = connection.prepare(
                 "SELECT o.at, o.session, o.path, g.uuid, v.kind, v.message, o.count FROM occurrences o
@@ -51,7 +51,13 @@ impl Captures {
                      WHERE o.website = ?1 AND o.visitor = ?2 AND o.at >= ?3 AND o.at < ?4
                      ORDER BY o.at DESC, o.id DESC LIMIT ?5",
             )?;
-            let named = params![website.as_bytes(), visitor.0.cast_signed(), from, range.to.as_millis(), limit];
+            let named = params![
+                website.as_bytes(),
+                visitor.0.cast_signed(),
+                range.from.as_millis(),
+                range.to.as_millis(),
+                limit
+            ];
             let found = select.query_map(named, |row| {
                 Ok(VisitorError {
                     at: Timestamp::from_millis(row.get(0)?),
@@ -81,9 +87,8 @@ impl Captures {
     ) -> Result<Vec<VisitorRage>, CaptureError> {
         self.catch_up()?;
         self.read(|connection| {
-            let from = range.from.as_millis().max(hidden_before(connection, website.as_bytes())?);
-            let visitor = visitor.0.cast_signed();
-            heatmaps::rage_of_visitor(connection, website.as_bytes(), visitor, (from, range.to.as_millis()))
+            let range = shown(connection, website.as_bytes(), range)?;
+            heatmaps::rage_of_visitor(connection, website.as_bytes(), visitor.0.cast_signed(), range)
         })
     }
 
@@ -99,10 +104,9 @@ impl Captures {
     ) -> Result<Vec<ReplayDetail>, CaptureError> {
         self.catch_up()?;
         self.read(|connection| {
-            let from = range.from.as_millis().max(hidden_before(connection, website.as_bytes())?);
+            let range = shown(connection, website.as_bytes(), range)?;
             let (visitor, limits) = (visitor.0.cast_signed(), self.shared.limits);
-            let began = (from, range.to.as_millis());
-            replays::of_visitor(connection, website.as_bytes(), visitor, began, limits)
+            replays::of_visitor(connection, website.as_bytes(), visitor, range, limits)
         })
     }
 }

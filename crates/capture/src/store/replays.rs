@@ -5,10 +5,10 @@ use std::str::FromStr;
 use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
-use zenovay_domain::{SessionId, Timestamp, VisitorId, WebsiteId};
+use zenovay_domain::{SessionId, TimeRange, Timestamp, VisitorId, WebsiteId};
 
 use super::places::{self, BLOBS};
-use super::schema::hidden_before;
+use super::schema::{hidden_before, shown};
 use super::{Captures, DAY_MS, Filter, Row, Shared};
 use crate::record::ReplayCapture;
 use crate::replay::{IDLE_MS, Mark, MarkKind, NewChunk, ReplayRefused, ReplaySummary, milliseconds_of};
@@ -849,12 +849,12 @@ fn find(connection: &Connection, website: &[u8; 16], id: ReplayId, limits: Repla
     connection.prepare(&select)?.query_row(params![website, id.0, before], |row| found(row, limits)).optional()
 }
 
-/// The recordings of a visitor that began from `from_ms` on and before `to_ms`.
+/// The recordings of a visitor that began in `range`.
 pub(super) fn of_visitor(
     connection: &Connection,
     website: &[u8; 16],
     visitor: i64,
-    (from_ms, to_ms): (i64, i64),
+    range: TimeRange,
     limits: ReplayLimits,
 ) -> Sqlite<Vec<ReplayDetail>> {
     let select = format!(
@@ -862,7 +862,7 @@ pub(super) fn of_visitor(
              ORDER BY r.started"
     );
     let mut statement = connection.prepare(&select)?;
-    let mut rows = statement.query(params![website, visitor, from_ms, to_ms])?;
+    let mut rows = statement.query(params![website, visitor, range.from.as_millis(), range.to.as_millis()])?;
     let mut details = Vec::new();
     while let Some(row) = rows.next()? {
         let mut found = found(row, limits)?;
@@ -881,8 +881,7 @@ fn list(
     offset: usize,
     limit: usize,
 ) -> Sqlite<Replays> {
-    let range = query.filter.range;
-    let from = range.from.as_millis().max(hidden_before(connection, website)?);
+    let range = shown(connection, website, query.filter.range)?;
     let mut select =
         format!("SELECT {COLUMNS} FROM replays r WHERE r.website = ?1 AND r.started >= ?2 AND r.started < ?3");
     // Numbers, which need no quotes.
@@ -924,7 +923,7 @@ fn list(
     }
     select += " ORDER BY r.started DESC, r.id DESC";
     let mut statement = connection.prepare(&select)?;
-    let mut rows = statement.query(params![website, from, range.to.as_millis()])?;
+    let mut rows = statement.query(params![website, range.from.as_millis(), range.to.as_millis()])?;
     let mut listed = Replays::default();
     while let Some(row) = rows.next()? {
         let mut next = found(row, limits)?;

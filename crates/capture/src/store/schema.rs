@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use zenovay_domain::{TimeRange, Timestamp};
 
 use super::{heatmaps, places, replays};
 use crate::CaptureError;
@@ -170,6 +171,16 @@ pub(super) fn latest_hidden(
 /// Captures of `website` before this instant, milliseconds, are in no answer.
 pub(super) fn hidden_before(connection: &Connection, website: &[u8; 16]) -> Result<i64, rusqlite::Error> {
     Ok(latest_hidden(connection, website)?.map_or(i64::MIN, |(before, _)| before))
+}
+
+/// What of `range` is not hidden for `website`.
+pub(super) fn shown(
+    connection: &Connection,
+    website: &[u8; 16],
+    range: TimeRange,
+) -> Result<TimeRange, rusqlite::Error> {
+    let hidden = Timestamp::from_millis(hidden_before(connection, website)?);
+    Ok(TimeRange::new(range.from.max(hidden), range.to))
 }
 
 /// Hides what is of `website` and before `before`, and nothing else; notes the day. Tells how many instants that changed.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use zenovay_domain::{Timestamp, WebsiteId};
 
 use super::apply::{scale, stored};
-use super::schema::hidden_before;
+use super::schema::shown;
 use super::{Captures, Filter, QUESTION_MAX_BYTES, Row};
 use crate::CaptureError;
 use crate::vitals::{Rating, Vital};
@@ -147,13 +147,12 @@ fn gather(
     website: &[u8; 16],
     query: &VitalsQuery<'_>,
 ) -> Result<Option<VitalsReport>, rusqlite::Error> {
-    let range = query.filter.range;
-    let from = range.from.as_millis().max(hidden_before(connection, website)?);
+    let range = shown(connection, website, query.filter.range)?;
     let mut statement = connection.prepare(
         "SELECT at, path, device, browser, browser_version, os, country, lcp, cls, inp, fcp, ttfb FROM vitals
              WHERE website = ?1 AND at >= ?2 AND at < ?3",
     )?;
-    let mut rows = statement.query(params![website, from, range.to.as_millis()])?;
+    let mut rows = statement.query(params![website, range.from.as_millis(), range.to.as_millis()])?;
     let mut all = Counts::default();
     let (mut devices, mut pages): (HashMap<String, Counts>, HashMap<String, Counts>) = Default::default();
     let mut series: Vec<Counts> = query.buckets.iter().map(|_| Counts::default()).collect();

@@ -13,7 +13,7 @@ use super::tally::{Sums, Tally};
 use super::{Group, OTHER_ELEMENTS, Result, damaged, distinct, find_page, read_view, visitors_of};
 use crate::CaptureError;
 use crate::heatmap::{DeviceClass, HEAT_BANDS, HEAT_BINS, PAGE_COLUMNS, PAGE_ROWS};
-use crate::store::schema::hidden_before;
+use crate::store::schema;
 use crate::store::{Captures, Row};
 
 /// The most structures of a page that are told.
@@ -405,9 +405,7 @@ impl Captures {
 
 /// `filter` without what is hidden.
 fn shown<'a>(connection: &Connection, website: &[u8; 16], filter: &HeatFilter<'a>) -> Result<HeatFilter<'a>> {
-    let hidden = Timestamp::from_millis(hidden_before(connection, website)?);
-    let range = TimeRange::new(filter.range.from.max(hidden), filter.range.to);
-    Ok(HeatFilter { range, ..*filter })
+    Ok(HeatFilter { range: schema::shown(connection, website, filter.range)?, ..*filter })
 }
 
 fn list(connection: &Connection, website: &[u8; 16], query: &HeatPagesQuery<'_>) -> Result<HeatPages> {

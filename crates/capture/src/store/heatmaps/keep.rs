@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use rusqlite::{Connection, Transaction, params};
-use zenovay_domain::Timestamp;
+use zenovay_domain::{TimeRange, Timestamp};
 
 use super::rows::{Builder, Rows, View};
 use super::tally::Sums;
@@ -172,13 +172,14 @@ pub(crate) fn delete_website(transaction: &Transaction<'_>, website: &[u8; 16]) 
     Ok(removed as u64)
 }
 
-/// The page views of `visitor` from `from_ms` on and before `to_ms`, with the paths of their pages, in the order of time.
+/// The page views of `visitor` in `range`, with the paths of their pages, in the order of time.
 fn views_of_visitor(
     connection: &Connection,
     website: &[u8; 16],
     visitor: i64,
-    (from_ms, to_ms): (i64, i64),
+    range: TimeRange,
 ) -> Result<Vec<(String, View)>> {
+    let (from_ms, to_ms) = (range.from.as_millis(), range.to.as_millis());
     let mut select = connection.prepare(
         "SELECT v.at, v.visitor, v.told, v.view, p.path FROM heat_views v JOIN heat_pages p ON p.id = v.page
              WHERE v.visitor = ?2 AND p.website = ?1 AND v.at >= ?3 AND v.at < ?4",
@@ -204,14 +205,14 @@ fn views_of_visitor(
     Ok(views)
 }
 
-/// What is told of the page views of `visitor` in a range of milliseconds, in the order of time.
+/// What is told of the page views of `visitor` in `range`, in the order of time.
 pub(crate) fn of_visitor(
     connection: &Connection,
     website: &[u8; 16],
     visitor: i64,
-    range_ms: (i64, i64),
+    range: TimeRange,
 ) -> Result<Vec<VisitorHeat>> {
-    let views = views_of_visitor(connection, website, visitor, range_ms)?.into_iter();
+    let views = views_of_visitor(connection, website, visitor, range)?.into_iter();
     let told = views.map(|(path, view)| {
         let clicks = view.told.clicks.iter().map(|click| {
             let (address, label) = element(connection, click.element)?;
@@ -227,15 +228,15 @@ pub(crate) fn of_visitor(
     told.collect()
 }
 
-/// The clicks in a rage of `visitor` on page views in a range of milliseconds, in the order of time.
+/// The clicks in a rage of `visitor` on page views in `range`, in the order of time.
 pub(crate) fn rage_of_visitor(
     connection: &Connection,
     website: &[u8; 16],
     visitor: i64,
-    range_ms: (i64, i64),
+    range: TimeRange,
 ) -> Result<Vec<VisitorRage>> {
     let mut found = Vec::new();
-    for (path, view) in views_of_visitor(connection, website, visitor, range_ms)? {
+    for (path, view) in views_of_visitor(connection, website, visitor, range)? {
         for click in view.told.clicks.iter().filter(|click| click.is_rage) {
             let (_, label) = element(connection, click.element)?;
             let (at, path) = (Timestamp::from_millis(view.at_ms), path.clone());
