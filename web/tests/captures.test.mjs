@@ -351,6 +351,8 @@ const pages = () => [
   ["owner", "error-table", `${known.home}/errors/${known.group}`, /^TypeError/, (page) => page.locator("body").press("b")],
   ["owner", "error-merge", `${known.home}/errors/${known.group}`, /^TypeError/, async (page) => { await press("More")(page); await press("Merge others into this…", "menuitem")(page); await page.getByRole("dialog").getByRole("checkbox").first().waitFor(); }],
   ["owner", "error-split", `${known.changes}/errors/${known.merged}`, /^TypeError/, async (page) => { await press("More")(page); await press("Split…", "menuitem")(page); }],
+  ["owner", "error-loading", `${known.home}/errors/${known.group}`, /^TypeError/, waiting(errorsOf(`errors/${known.group}`))],
+  ["owner", "error-failed", `${known.home}/errors/${known.group}`, /^TypeError/, refused(errorsOf(`errors/${known.group}`))],
   ["owner", "error-other-range", `${known.home}/errors/${known.group}?from=2026-01-01&to=2026-01-02`, /^TypeError/],
   ["owner", "error-hostile", `${known.hostile}/errors`, "Errors", (page) => page.locator("tbody a.cover").first().click().then(() => page.getByText("Stack", { exact: true }).waitFor())],
   ["viewer", "error-viewer", `${known.home}/errors/${known.group}`, /^TypeError/],

@@ -22,9 +22,9 @@ const TELL_MS = 30_000;
 const MOST = 50;
 
 export default function LivePage({ params }: PageProps) {
-  const { data, error, reload } = useWebsite(params.id);
-  if (!data) return <PageState title="Live" error={error} onRetry={reload} />;
-  return <Loaded website={data} />;
+  const website = useWebsite(params.id);
+  if (!website.data) return <PageState title="Live" of={website} />;
+  return <Loaded website={website.data} />;
 }
 
 function Loaded({ website }: { website: Website }) {

@@ -34,7 +34,7 @@ export default function StatusPage(_: PageProps) {
   useEffect(() => {
     if (isClosed) go("/login?next=/status", { replace: true });
   }, [isClosed]);
-  if (status.data === undefined) return status.error?.status === 404 ? <NotFound /> : <PageState title="Status" error={status.error} onRetry={status.reload} narrow />;
+  if (status.data === undefined) return status.error?.status === 404 ? <NotFound /> : <PageState title="Status" of={status} narrow />;
   const { state, components, incidents, checked_at: checkedAt } = status.data;
   const close = (): void => setOpen(undefined);
   const chosen = incidents.find(({ id }) => id === open?.id);

@@ -1,12 +1,12 @@
 // The frame of a page: its title, its bar, and what is shown when there is nothing to show.
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import { ApiError } from "../api/client";
+import type { Data } from "../api/data";
+import { LongQuestion, Waiting } from "../pages/parts/long-question";
 import { announce, classes, Failure, LinkButton, Note, Skeleton, Empty } from "../ui/basic";
 import { Icon } from "../ui/icons";
 
-/** A page within the frame of the application. */
-export function Page({ title, heading, tab, crumbs, beside, actions, below, narrow, dash, children }: {
+interface PageProps {
   /** Its name: of the tab, and its heading when there is no other. */
   title: string;
   heading?: ComponentChildren;
@@ -24,7 +24,10 @@ export function Page({ title, heading, tab, crumbs, beside, actions, below, narr
   /** The bar of the analytics page, which is arranged otherwise on phones. */
   dash?: boolean;
   children: ComponentChildren;
-}) {
+}
+
+/** A page within the frame of the application. */
+export function Page({ title, heading, tab, crumbs, beside, actions, below, narrow, dash, children }: PageProps) {
   useTitle(tab ? `${title}, ${tab}` : title);
   return (
     <div class={classes("page", narrow && "narrow")}>
@@ -39,7 +42,7 @@ export function Page({ title, heading, tab, crumbs, beside, actions, below, narr
             ))}
           </nav>
         )}
-        {below === undefined && <h1>{heading ?? title}</h1>}
+        {below === undefined && <h1 title={title}>{heading ?? title}</h1>}
         {beside}
         <span class="grow" />
         {actions}
@@ -112,13 +115,27 @@ export function NoPermission({ title, role, needs, owners }: { title: string; ro
   );
 }
 
-/** What a page shows instead of itself while it has no data: its shape, or what went wrong. */
-export function PageState({ title, error, onRetry, narrow }: { title: string; error?: ApiError | undefined; onRetry?: () => void; narrow?: boolean }) {
+/** What a page shows instead of itself while it has no data: its shape, how long that takes, or what went wrong. */
+export function PageState({ of, what = "this page", ...page }: {
+  of: Data<unknown>;
+  /** What could not be loaded, when it could not: `this error`. */
+  what?: string;
+} & Pick<PageProps, "title" | "tab" | "crumbs" | "actions" | "narrow">) {
+  const { error } = of;
   if (error && (error.status === 404 || error.status === 403)) return <NotFound />;
   return (
-    <Page title={title} {...(narrow && { narrow })}>
-      <section class="card" aria-busy={!error}>
-        <div class="card-body">{error ? <Failure error={error} what="This page could not be loaded." {...(onRetry && { onRetry })} /> : <Skeleton lines={6} />}</div>
+    <Page {...page}>
+      <section class="card" aria-busy={!error && !of.stopped}>
+        {!error && <LongQuestion data={of} what={what} doing="Loading" />}
+        <div class="card-body">
+          {error ? (
+            <Failure error={error} what={`${what.charAt(0).toUpperCase()}${what.slice(1)} could not be loaded.`} onRetry={of.reload} />
+          ) : (
+            <Waiting data={of} again="Load again">
+              <Skeleton lines={6} />
+            </Waiting>
+          )}
+        </div>
       </section>
     </Page>
   );

@@ -30,7 +30,8 @@ export function ahead({ id = "" }: PageProps["params"]): void {
 /** `/websites/:id`. */
 export default function Analytics({ params }: PageProps) {
   const id = params.id ?? "";
-  const { data, error, reload } = useWebsite(id);
+  const website = useWebsite(id);
+  const { data } = website;
   useEffect(() => {
     if (data) rememberWebsite(id);
   }, [id, data]);
@@ -41,7 +42,7 @@ export default function Analytics({ params }: PageProps) {
   useEffect(() => {
     if (hasNone) setWatched(true);
   }, [hasNone]);
-  if (!data) return <PageState title="Analytics" error={error} onRetry={reload} />;
+  if (!data) return <PageState title="Analytics" of={website} />;
   if (waiting && (hasNone || watched)) {
     const show = (): void => {
       setWaiting(false);

@@ -37,9 +37,13 @@ export default function ErrorPage({ params }: PageProps) {
 }
 
 function Asked(props: Captured<never> & { id: string }) {
-  const { base, view } = useAnalytics();
+  const { base, view, show, zone, today } = useAnalytics();
   const data = useUrl<Detail>(capturedUrl(base, `errors/${encodeURIComponent(props.id)}`, view));
-  if (!data.data) return <PageState title="Error" error={data.error} onRetry={data.reload} />;
+  if (!data.data) {
+    // What took too long may be counted in a shorter range.
+    const range = <RangeBar view={view} show={show} zone={zone} today={today} days={undefined} plain />;
+    return <PageState title="Error" of={data} what="this error" tab={props.website.domain} crumbs={[{ label: "Errors", href: `/websites/${props.website.id}/errors` }]} actions={range} />;
+  }
   return <View {...props} data={data} group={data.data} />;
 }
 

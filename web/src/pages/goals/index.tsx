@@ -26,9 +26,9 @@ type Goal = Goals["goals"][number];
 type Funnel = Funnels["funnels"][number];
 
 export default function GoalsPage({ params }: PageProps) {
-  const { data, error, reload } = useWebsite(params.id);
-  if (!data) return <PageState title="Goals and funnels" error={error} onRetry={reload} />;
-  return <Loaded website={data} goal={params.gid} funnel={params.fid} />;
+  const website = useWebsite(params.id);
+  if (!website.data) return <PageState title="Goals and funnels" of={website} />;
+  return <Loaded website={website.data} goal={params.gid} funnel={params.fid} />;
 }
 
 function Loaded({ website, goal, funnel }: { website: Website; goal: string | undefined; funnel: string | undefined }) {

@@ -16,17 +16,17 @@ import { OnePage } from "./page";
 import { useHeat } from "./parts";
 
 export default function HeatmapsPage({ params }: PageProps) {
-  const { data, error, reload } = useWebsite(params.id);
+  const website = useWebsite(params.id);
   const features = useFeatures(params.id);
-  if (!data) return <PageState title="Heatmaps" error={error} onRetry={reload} />;
+  if (!website.data) return <PageState title="Heatmaps" of={website} />;
   if (features && !features.includes("heatmaps")) {
     return (
-      <Page title="Heatmaps" tab={data.domain} narrow>
-        <NotInPlan website={data} what="Heatmaps" icon="pointer" />
+      <Page title="Heatmaps" tab={website.data.domain} narrow>
+        <NotInPlan website={website.data} what="Heatmaps" icon="pointer" />
       </Page>
     );
   }
-  return <Loaded website={data} />;
+  return <Loaded website={website.data} />;
 }
 
 function Loaded({ website }: { website: Website }) {

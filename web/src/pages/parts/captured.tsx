@@ -57,9 +57,9 @@ interface Props<Name extends string> {
 
 /** A page of captures, once its website is known. */
 export function CapturedPage<Name extends string = never>(props: Props<Name>) {
-  const { data, error, reload } = useWebsite(props.params.id);
-  if (!data) return <PageState title={props.title} error={error} onRetry={reload} />;
-  return <Loaded {...props} website={data} />;
+  const website = useWebsite(props.params.id);
+  if (!website.data) return <PageState title={props.title} of={website} />;
+  return <Loaded {...props} website={website.data} />;
 }
 
 function Loaded<Name extends string>({ website, title, path, names = [], feature, icon, children }: Props<Name> & { website: Website }) {

@@ -40,7 +40,7 @@ export default function ReplayPage({ params }: PageProps) {
 
 function Asked(props: Captured<never> & { id: string }) {
   const data = useData("/api/websites/{website_id}/replays/{replay_id}", { path: { website_id: props.website.id, replay_id: props.id } });
-  if (!data.data) return <PageState title="Replay" error={data.error} onRetry={data.reload} />;
+  if (!data.data) return <PageState title="Replay" of={data} what="this replay" tab={props.website.domain} crumbs={[{ label: "Replays", href: `/websites/${props.website.id}/replays` }]} />;
   return <Player {...props} replay={data.data} />;
 }
 

@@ -28,7 +28,7 @@ async function save(changes: Changes): Promise<void> {
 
 export default function AccountPage() {
   const account = useData("/api/account");
-  if (account.data === undefined) return <PageState title="Profile" error={account.error} onRetry={account.reload} narrow />;
+  if (account.data === undefined) return <PageState title="Profile" of={account} narrow />;
   return (
     <Page title="Profile" crumbs={[{ label: "Settings", href: "/settings/account" }]} narrow>
       <div class="stack stack-16">

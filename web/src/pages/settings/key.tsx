@@ -27,7 +27,7 @@ type Changes = NonNullable<Ask<"/api/keys/{key_id}", "patch">["body"]>;
 
 export default function KeyPage({ params: { kid = "" } }: PageProps) {
   const key = useData("/api/keys/{key_id}", { path: { key_id: kid } });
-  if (key.data === undefined) return <PageState title="Key" error={key.error} onRetry={key.reload} narrow />;
+  if (key.data === undefined) return <PageState title="Key" of={key} what="this key" narrow />;
   return <KeyView keyData={key.data} />;
 }
 

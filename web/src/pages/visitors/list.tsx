@@ -27,9 +27,9 @@ type List = Answer<"/api/websites/{website_id}/visitors", "get">;
 type Visitor = List["visitors"][number];
 
 export default function VisitorsPage({ params }: PageProps) {
-  const { data, error, reload } = useWebsite(params.id);
-  if (!data) return <PageState title="Visitors" error={error} onRetry={reload} />;
-  return <Loaded website={data} />;
+  const website = useWebsite(params.id);
+  if (!website.data) return <PageState title="Visitors" of={website} />;
+  return <Loaded website={website.data} />;
 }
 
 function Loaded({ website }: { website: Website }) {

@@ -32,18 +32,9 @@ const ONLINE_MS = 5 * 60_000;
 export default function VisitorPage({ params }: PageProps) {
   const website = useWebsite(params.id);
   const visitor = useData("/api/websites/{website_id}/visitors/{visitor}", { path: { website_id: params.id ?? "", visitor: params.vid ?? "" } });
-  const error = website.error ?? visitor.error;
-  if (!website.data || !visitor.data || error) {
-    return (
-      <PageState
-        title="Visitor"
-        error={error}
-        onRetry={() => {
-          website.reload();
-          visitor.reload();
-        }}
-      />
-    );
+  const of = website.data && !website.error ? visitor : website;
+  if (!website.data || !visitor.data || of.error) {
+    return <PageState title="Visitor" of={of} what="this visitor" tab={website.data?.domain} crumbs={[{ label: "Visitors", href: `/websites/${params.id}/visitors` }]} />;
   }
   return <Timeline website={website.data} detail={visitor.data} />;
 }

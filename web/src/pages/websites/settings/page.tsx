@@ -31,7 +31,7 @@ export default function WebsiteSettingsPage({ params: { id = "", part = "" } }: 
   const owners = useOwners(website.data && !atLeast(website.data.role, "editor") ? website.data.team_id : undefined);
   const shown = SETTINGS_PARTS.find((one) => one.part === part);
   if (shown === undefined) return <NotFound />;
-  if (website.data === undefined) return <PageState title="Website settings" error={website.error} onRetry={website.reload} narrow />;
+  if (website.data === undefined) return <PageState title="Website settings" of={website} narrow />;
   const props: PartProps = { website: website.data, mayChange: atLeast(website.data.role, "editor"), mayDelete: atLeast(website.data.role, "admin") };
   const View = VIEWS[shown.part];
   return (
