@@ -111,6 +111,8 @@ function remember() {
 
 /** The rules of axe that look at colours. */
 const COLOURS = ["color-contrast", "link-in-text-block"];
+/** What axe leaves out by itself: that whatever is pressed is 24 pixels wide and high, or that far from the next. */
+const MORE = { "target-size": { enabled: true } };
 
 /**
  * What axe finds on the page as it is; asked by `devtools` where a session of the debugger must not end. `recoloured` is a page
@@ -121,7 +123,7 @@ export async function violations(context, page, { devtools, recoloured = false }
   // The policy of the page allows no script of others: it comes in by the debugger.
   const { result: has } = await session.send("Runtime.evaluate", { expression: "typeof axe", returnByValue: true });
   if (has.value === "undefined") await session.send("Runtime.evaluate", { expression: AXE });
-  const expression = `axe.run(document, ${JSON.stringify(recoloured ? { runOnly: COLOURS } : {})}).then(({ violations }) => violations.map(({ id, nodes }) => id + ": " + nodes.map(({ html }) => html.slice(0, 160)).join(" | ")))`;
+  const expression = `axe.run(document, ${JSON.stringify(recoloured ? { runOnly: COLOURS } : { rules: MORE })}).then(({ violations }) => violations.map(({ id, nodes }) => id + ": " + nodes.map(({ html }) => html.slice(0, 160)).join(" | ")))`;
   const { result } = await session.send("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
   if (!devtools) await session.detach();
   return result.value;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { openTab, overflow, startBrowser, startServer, violations } from "./harness.mjs";
 import { store, traffic, visits } from "./seed.mjs";
 import { call } from "./tour.mjs";
-import { becomes, calm, said, settled, until } from "./wait.mjs";
+import { becomes, calm, focused, said, settled, until } from "./wait.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 const VIEWER = { name: "Vera Viewer", email: "viewer@example.com", password: "another horse battery" };
@@ -237,6 +237,69 @@ for (const { where, path, name, asked } of [
     await context.close();
   });
 }
+
+test("a phone reaches every page of a website from its bar, by touch and by the keyboard", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner, viewport: { width: 360, height: 780 }, hasTouch: true, reducedMotion: "reduce" });
+  await page.goto(known.home);
+  await page.getByRole("heading", { name: "example.com", level: 1 }).waitFor();
+  const bar = page.getByRole("navigation", { name: "Main" });
+  const button = bar.getByRole("button", { name: "More" });
+  const sheet = page.getByRole("dialog", { name: "More pages" });
+  const others = sheet.getByRole("navigation", { name: "More pages" });
+  const addresses = (nav) => nav.locator("a").evaluateAll((all) => all.map((one) => one.pathname));
+  await button.tap();
+  await others.waitFor();
+  assert.deepEqual(await violations(context, page), []);
+  const reached = [...(await addresses(bar)), ...(await addresses(others))];
+  const inRail = await addresses(page.locator(".rail nav"));
+  assert.ok(inRail.length > 9, `${inRail.length} pages at a desk`);
+  assert.deepEqual(inRail.filter((path) => !reached.includes(path)), []);
+  assert.equal(await bar.locator("[aria-current]").innerText(), "Analytics");
+
+  await others.getByRole("link", { name: "Heatmaps" }).tap();
+  await page.getByRole("heading", { name: "Heatmaps", level: 1 }).waitFor();
+  await sheet.waitFor({ state: "detached" });
+  assert.equal(await bar.locator("[aria-current]").innerText(), "More", "where the page is found");
+
+  await button.press("Enter");
+  await others.waitFor();
+  assert.equal(await others.locator("[aria-current=page]").innerText(), "Heatmaps");
+  await page.keyboard.press("Escape");
+  await sheet.waitFor({ state: "detached" });
+  await focused(button);
+  await page.keyboard.press("Enter");
+  await others.waitFor();
+  const visitors = others.getByRole("link", { name: "Visitors" });
+  await page.keyboard.press("Tab"); // Past "Close".
+  await focused(visitors);
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Visitors", level: 1 }).waitFor();
+  await sheet.waitFor({ state: "detached" });
+  // What gets the focus is not below the bar.
+  await settled(page);
+  const last = page.getByRole("main").getByRole("link").last();
+  await last.focus();
+  const [link, below] = await Promise.all([last.boundingBox(), bar.boundingBox()]);
+  assert.ok(link.y + link.height <= below.y, `${link.y + link.height} and ${below.y}`);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("a row is pressed anywhere, and a switch as easily as a button", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner });
+  await page.goto(`${known.home}/visitors`);
+  const row = page.getByRole("row").filter({ has: page.getByRole("link") }).first();
+  const { pathname } = new URL(await row.getByRole("link").evaluate((link) => link.href));
+  await row.getByRole("cell").nth(2).click();
+  await page.waitForURL((url) => url.pathname === pathname);
+  await page.getByRole("heading", { name: /^Visitor /, level: 1 }).waitFor();
+  await page.goto(`${known.home}/settings/features`);
+  await page.getByRole("switch").first().waitFor();
+  const sizes = await page.getByRole("switch").evaluateAll((all) => all.map((one) => [one.offsetWidth, one.offsetHeight]));
+  assert.ok(sizes.length > 4 && sizes.flat().every((pixels) => pixels >= 24), JSON.stringify(sizes));
+  assert.deepEqual(problems, []);
+  await context.close();
+});
 
 test("what comes quickly shows no skeleton, and a skeleton that is seen stays for a moment", async () => {
   const { page, context, problems } = await openTab(browser, server, { storageState: known.owner });

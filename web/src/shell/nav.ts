@@ -28,6 +28,17 @@ const websitePages = (id: string): readonly NavItem[] => [
   { label: "Errors", href: `/websites/${id}/errors`, icon: "warning", key: "r", group: "Health", feature: "errors" },
 ];
 
+/** The keys of the pages that the bar of phones shows: the first of these that there are, as many as it has room for. */
+const IN_BAR: readonly (string | undefined)[] = ["a", "l", "p", "r", "v", "o"];
+const ROOM_IN_BAR = 4;
+
+/** The pages of a website in the bar of phones, and those that stand under its "More". */
+export function inBar(pages: readonly NavItem[]): { readonly shown: readonly NavItem[]; readonly others: readonly NavItem[] } {
+  const wanted = IN_BAR.filter((key) => pages.some((page) => page.key === key)).slice(0, ROOM_IN_BAR);
+  const isShown = ({ key }: NavItem) => key !== undefined && wanted.includes(key);
+  return { shown: pages.filter(isShown), others: pages.filter((page) => !isShown(page)) };
+}
+
 export const websiteSettings = (id: string): NavItem => ({ label: "Website settings", href: `/websites/${id}/settings/general`, icon: "settings", key: "s" });
 /** The parts of the settings of a website. */
 export const SETTINGS_PARTS = [

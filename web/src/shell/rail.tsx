@@ -1,11 +1,11 @@
 // The rail beside every page, and on phones the bars above and below it.
 import { Fragment, type TargetedEvent } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Answer } from "../api/client";
 import { useUrl } from "../api/data";
 import { useLive } from "../api/live";
 import { compact } from "../lib/format";
-import { usePlace } from "../lib/router";
+import { place, usePlace } from "../lib/router";
 import { signOut, useMaybeSession, useSession } from "../lib/session";
 import { chooseTheme, storedTheme, type Theme } from "../lib/theme";
 import { chosenTeam, useTeam } from "../lib/team";
@@ -14,8 +14,8 @@ import { useAfter } from "../pages/parts/long-question";
 import { prefetchPage } from "../routes";
 import { Avatar } from "../ui/basic";
 import { Icon, Mark } from "../ui/icons";
-import { Menu, type MenuItem } from "../ui/overlay";
-import { allWebsites, currentOf, isCurrent, settingsNav, websiteNav, websiteSettings, workspaceNav, type NavItem } from "./nav";
+import { Dialog, Menu, type MenuItem } from "../ui/overlay";
+import { allWebsites, currentOf, inBar, isCurrent, settingsNav, websiteNav, websiteSettings, workspaceNav, type NavItem } from "./nav";
 import { openHelp, openPalette } from "./commands";
 
 interface Around {
@@ -226,44 +226,56 @@ export function TopBar({ website }: Around) {
   );
 }
 
-/** Pages of a website that the bar of phones has room for. */
-const IN_BAR = 4;
-
 /** Below the page on phones. */
 export function TabBar({ website }: Around) {
   const { path } = usePlace();
+  const [open, setOpen] = useState(false);
+  // Wherever one goes, nothing stays open above it.
+  useEffect(() => place.follow(() => setOpen(false)), []);
   const session = useMaybeSession();
   const workspace = workspaceNav(session?.status_page ?? false);
+  const settings = settingsNav(useTeam()?.role, session?.server_health ?? false);
   const features = useFeatures(website);
-  const pages = website === undefined ? [] : websiteNav(website, features);
-  // The others have no room, and stand under "More".
-  const items = website === undefined ? workspace : pages.slice(0, IN_BAR);
-  const settingsMenu = settingsNav(useTeam()?.role, session?.server_health ?? false).flatMap(({ group, items }): MenuItem[] => [{ group }, ...items.map(({ label, icon, href }) => ({ label, icon, href }))]);
-  const more: MenuItem[] =
+  const { shown, others } = inBar(website === undefined ? [] : websiteNav(website, features));
+  const bar = website === undefined ? workspace : shown;
+  const more =
     website === undefined
-      ? settingsMenu
-      : [...pages.slice(IN_BAR), websiteSettings(website), allWebsites, ...workspace.slice(1)].map((item) => ({ label: item.label, icon: item.icon, href: item.href }));
+      ? settings
+      : [
+          { group: "Website", items: [...others, websiteSettings(website)] },
+          { group: "Workspace", items: [allWebsites, ...workspace.slice(1)] },
+        ];
+  const all = more.flatMap(({ items }) => items);
+  const current = website === undefined ? currentOf(all, path) : all.find((item) => isCurrent(item, path));
+  const isInMore = current !== undefined && !bar.some((item) => isCurrent(item, path));
   return (
-    <nav class="tabbar" aria-label="Main">
-      {items.map((item) => (
-        <a key={item.href} href={item.href} aria-current={isCurrent(item, path) ? "page" : undefined}>
-          <Icon name={item.icon} size={20} />
-          {item.icon === "goal" ? "Goals" : item.label}
-        </a>
-      ))}
-      {more.length > 0 && (
-        <Menu
-          label="More"
-          items={more}
-          trigger={({ buttonRef, ...props }) => (
-            <button type="button" {...props} ref={buttonRef}>
-              <Icon name="menu" size={20} />
-              More
-            </button>
-          )}
-        />
+    <>
+      <nav class="tabbar" aria-label="Main">
+        {bar.map((item) => (
+          <a key={item.href} href={item.href} aria-current={isCurrent(item, path) ? "page" : undefined}>
+            <Icon name={item.icon} size={20} />
+            {item.icon === "goal" ? "Goals" : item.label}
+          </a>
+        ))}
+        <button type="button" aria-haspopup="dialog" aria-expanded={open} aria-current={isInMore ? "true" : undefined} onClick={() => setOpen(true)}>
+          <Icon name="menu" size={20} />
+          More
+        </button>
+      </nav>
+      {open && (
+        <Dialog title="More pages" class="morepages" onClose={() => setOpen(false)}>
+          <nav class="nav" aria-label="More pages" onClick={(event) => (event.target as Element).closest("a") && setOpen(false)}>
+            {more.map(({ group, items }) => (
+              <Fragment key={group}>
+                <h3>{group}</h3>
+                {items.map((item) => (
+                  <NavLink key={item.href} item={item} current={item === current} />
+                ))}
+              </Fragment>
+            ))}
+          </nav>
+        </Dialog>
       )}
-    </nav>
+    </>
   );
 }
-

@@ -126,6 +126,9 @@ export function Delta({ now, before, lower = false, title }: { now: number | nul
   );
 }
 
+/** The class of a figure: one that has no room at its size is written smaller. */
+export const figureClass = (figure: string): string | undefined => (figure.length > 9 ? "long" : undefined);
+
 /** Two letters of a country. Its name stands beside it. */
 export const CountryTag = ({ code }: { code: string }) => (
   <span class="cc" aria-hidden="true" title={country(code)}>

@@ -1,5 +1,5 @@
 // Tables, tabs and code.
-import type { ComponentChildren } from "preact";
+import type { ComponentChildren, TargetedMouseEvent } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { announce, classes } from "./basic";
 import { rove } from "./form";
@@ -11,16 +11,28 @@ export interface Column<Row> {
   cell(row: Row): ComponentChildren;
   /** Numbers stand at the end of their cell. */
   readonly num?: boolean;
-  /** Not on phones. */
-  readonly wide?: boolean;
+  /** Not on phones; `desk`: only where there is room for all columns. */
+  readonly wide?: boolean | "desk";
   readonly sortable?: boolean;
   readonly class?: string;
   /** Its head is for those who hear the page. */
   readonly hideTitle?: boolean;
 }
 
+/** The classes of the cells of a column. */
+export const cellClass = <Row,>({ num, wide, class: more }: Column<Row>): string => classes(num && "num", wide && (wide === "desk" ? "desk-only" : "wide-only"), more);
+
 /** `-name` is descending. */
 export type Sort = string;
+
+/** Follows the link of a row that is pressed beside everything else that can be pressed in it, as the link itself is followed. */
+export function followRow(event: TargetedMouseEvent<HTMLTableSectionElement>): void {
+  const target = event.target as Element;
+  if (target.closest("a, button, input, label, select, [popover]") || String(getSelection()) !== "") return;
+  const { ctrlKey, metaKey, shiftKey, altKey } = event;
+  const link = target.closest("tr")?.querySelector("a.cover, button.rowlink");
+  link?.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true, ctrlKey, metaKey, shiftKey, altKey }));
+}
 
 /** The heads of a table. */
 export function TableHead<Row>({ columns, sort, onSort, rowIndex }: { columns: readonly Column<Row>[]; sort?: Sort; onSort?(sort: Sort): void; rowIndex?: number }) {
@@ -30,7 +42,7 @@ export function TableHead<Row>({ columns, sort, onSort, rowIndex }: { columns: r
         {columns.map((column) => {
           const direction = sort === column.id ? "ascending" : sort === `-${column.id}` ? "descending" : undefined;
           return (
-            <th key={column.id} scope="col" class={classes(column.num && "num", column.wide && "wide-only", column.class)} aria-sort={direction}>
+            <th key={column.id} scope="col" class={cellClass(column)} aria-sort={direction}>
               {column.sortable && onSort ? (
                 <button type="button" class="sort" onClick={() => onSort(direction === "descending" ? column.id : `-${column.id}`)}>
                   {column.title}
@@ -65,11 +77,11 @@ export function Table<Row>({ caption, columns, rows, rowKey, sort, onSort, stack
       <table class={classes("table", stacks && "cards-sm", more)}>
         <caption class="vh">{caption}</caption>
         <TableHead columns={columns} {...(sort !== undefined && { sort })} {...(onSort && { onSort })} />
-        <tbody>
+        <tbody onClick={followRow}>
           {rows.map((row) => (
             <tr key={rowKey(row)}>
               {columns.map((column) => (
-                <td key={column.id} class={classes(column.num && "num", column.wide && "wide-only", column.class)}>
+                <td key={column.id} class={cellClass(column)}>
                   {column.cell(row)}
                 </td>
               ))}

@@ -2,7 +2,7 @@
 import type { RefObject, TargetedKeyboardEvent } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { classes } from "./basic";
-import { TableHead, type Column, type Sort } from "./data";
+import { cellClass, followRow, TableHead, type Column, type Sort } from "./data";
 
 /** A table of no more rows has all of them. */
 const ALL = 200;
@@ -115,7 +115,7 @@ export function WindowTable<Row>({ caption, columns, count, total, rowAt, rowKey
     >
       <caption class="vh">{caption}</caption>
       <TableHead columns={columns} {...(sort !== undefined && { sort })} {...(onSort && { onSort })} rowIndex={1} />
-      <tbody>
+      <tbody onClick={followRow}>
         {shown.flatMap((index, place) => {
           const row = rowAt(index);
           const before = index - (shown[place - 1] ?? -1) - 1;
@@ -123,7 +123,7 @@ export function WindowTable<Row>({ caption, columns, count, total, rowAt, rowKey
             gap(`gap-${place}`, before),
             <tr key={row === undefined ? `row-${index}` : rowKey(row, index)} data-at={index} aria-rowindex={index + 2} {...(row === undefined && { "aria-busy": true, tabIndex: -1 })}>
               {columns.map((column) => (
-                <td key={column.id} class={classes(column.num && "num", column.wide && "wide-only", column.class)}>
+                <td key={column.id} class={cellClass(column)}>
                   {row === undefined ? <span class="skel" /> : column.cell(row)}
                 </td>
               ))}

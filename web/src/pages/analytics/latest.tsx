@@ -3,6 +3,7 @@ import { useUrl } from "../../api/data";
 import { useLiveEvents, type LiveEvent } from "../../api/live";
 import * as format from "../../lib/format";
 import { Button, CountryTag, Dot, Empty } from "../../ui/basic";
+import { followRow } from "../../ui/data";
 import { MoreMenu } from "../../ui/overlay";
 import { files, useAnalytics, type Live } from "./context";
 import { PanelBody } from "./parts";
@@ -109,7 +110,7 @@ export function VisitTable({ visits, now, link }: { visits: readonly Visit[]; no
             <th scope="col" class="wide-only">
               Source
             </th>
-            <th scope="col" class="wide-only">
+            <th scope="col" class="desk-only">
               Browser
             </th>
             <th scope="col" class="num">
@@ -117,7 +118,7 @@ export function VisitTable({ visits, now, link }: { visits: readonly Visit[]; no
             </th>
           </tr>
         </thead>
-        <tbody>
+        <tbody onClick={followRow}>
           {visits.map((visit) => {
             const href = link(visit.visitor);
             const online = now - Date.parse(visit.at) < ONLINE_MS;
@@ -139,8 +140,8 @@ export function VisitTable({ visits, now, link }: { visits: readonly Visit[]; no
                 <td class="clip pagecell" title={visit.page}>
                   {visit.page ? format.path(visit.page) : format.NOTHING}
                 </td>
-                <td class="wide-only mid">{visit.source || "Direct"}</td>
-                <td class="wide-only mid">{[visit.browser, valueLabel("device", visit.device)].filter(Boolean).join(", ")}</td>
+                <td class="wide-only mid clip sourcecell" title={visit.source}>{visit.source || "Direct"}</td>
+                <td class="desk-only mid">{[visit.browser, valueLabel("device", visit.device)].filter(Boolean).join(", ")}</td>
                 <td class="num mid" title={format.dateTime(visit.at, zone)}>
                   {format.ago(visit.at, now, zone)}
                 </td>

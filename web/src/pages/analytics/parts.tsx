@@ -4,7 +4,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Data } from "../../api/data";
 import * as format from "../../lib/format";
 import { removeFilter, type Filter } from "../../lib/view";
-import { Button, classes, CountryTag, Delta, Empty, Failure, Skeleton } from "../../ui/basic";
+import { Button, classes, CountryTag, Delta, Empty, Failure, figureClass, Skeleton } from "../../ui/basic";
 import { Icon } from "../../ui/icons";
 import { LongQuestion, Waiting } from "../parts/long-question";
 import { useAnalytics } from "./context";
@@ -132,7 +132,7 @@ export function BarList({ label, head, rows, space = 9 }: { label: string; head:
   });
   return (
     <div class={`barspace rows-${space}`}>
-      <table ref={table} class="bars" onKeyDown={onKeyDown}>
+      <table ref={table} class={classes("bars", rows.some(({ cells }) => cells.some(({ content }) => typeof content === "string" && figureClass(content))) && "big")} onKeyDown={onKeyDown}>
         <caption class="vh">{label}</caption>
         <thead>
           <tr>

@@ -2,7 +2,7 @@ import { useMemo } from "preact/hooks";
 import * as format from "../../lib/format";
 import { bucketDays, bucketLabel, compareLabel } from "../../lib/range";
 import { INTERVALS, type Interval, type Metric } from "../../lib/view";
-import { Button, classes, Delta, Failure, Skeleton } from "../../ui/basic";
+import { Button, classes, Delta, Failure, figureClass, Skeleton } from "../../ui/basic";
 import { Chart, type ChartPoint } from "../../ui/chart";
 import { rove, Segmented } from "../../ui/form";
 import { Icon } from "../../ui/icons";
@@ -47,7 +47,7 @@ function Tile({ metric, data }: { metric: Metric; data: Data<Totals> }) {
       <span class="k">{label}</span>
       {now ? (
         <>
-          <span class={classes("v", data.stale && "stale")}>{write(now[metric])}</span>
+          <span class={classes("v", figureClass(write(now[metric])), data.stale && "stale")}>{write(now[metric])}</span>
           <span class={classes("row", data.stale && "stale")}>
             {before ? (
               <>

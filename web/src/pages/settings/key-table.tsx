@@ -1,6 +1,7 @@
 // Keys as rows: name, scope, prefix, what they reach, when they were used.
 import { ago, list } from "../../lib/format";
 import { Badge } from "../../ui/basic";
+import { followRow } from "../../ui/data";
 
 export interface KeyRow {
   readonly id: string;
@@ -38,7 +39,7 @@ export function KeyTable<K extends KeyRow>({ label, keys, badgeOf, reach, reachO
             <th scope="col">Last used</th>
           </tr>
         </thead>
-        <tbody>
+        <tbody onClick={followRow}>
           {keys.map((key) => (
             <tr key={key.id}>
               <td>

@@ -12,9 +12,9 @@ import { useTeam, type Team } from "../../lib/team";
 import { DEFAULT_RANGE, RANGES, type RangeName } from "../../lib/view";
 import type { ListedWebsite, WebsiteList } from "../../lib/websites";
 import { Page } from "../../shell/page";
-import { Badge, Button, Card, classes, Delta, Dot, Empty, LinkButton } from "../../ui/basic";
+import { Badge, Button, Card, classes, Delta, Dot, Empty, figureClass, LinkButton } from "../../ui/basic";
 import { Sparkline } from "../../ui/chart";
-import { copy } from "../../ui/data";
+import { copy, followRow } from "../../ui/data";
 import { Segmented } from "../../ui/form";
 import { Icon } from "../../ui/icons";
 import { Menu, MoreMenu, toast, type MenuItem } from "../../ui/overlay";
@@ -211,7 +211,7 @@ function Together({ list: { websites, totals }, team }: { list: WebsiteList; tea
         {usage && (
           <div>
             <dt>Events this month</dt>
-            <dd>
+            <dd class={figureClass(count(usage.events.used))}>
               {count(usage.events.used)}
               <small>{usage.events.limit == null ? "without a limit" : `of ${count(usage.events.limit)} in the plan`}</small>
             </dd>
@@ -226,7 +226,7 @@ function Sum({ name, now, before = null }: { name: string; now: number; before?:
   return (
     <div>
       <dt>{name}</dt>
-      <dd>
+      <dd class={figureClass(count(now))}>
         {count(now)}
         {before !== null && (
           <small>
@@ -311,7 +311,7 @@ function Rows({ websites, shown, show }: FoundProps) {
             </th>
           </tr>
         </thead>
-        <tbody>
+        <tbody onClick={followRow}>
           {websites.map((website) => (
             <tr key={website.id}>
               <td>
@@ -320,7 +320,7 @@ function Rows({ websites, shown, show }: FoundProps) {
                     {website.domain.slice(0, 1)}
                   </span>
                   <span class="row wrap namecell grow">
-                    <a class="cover" href={hrefOf(website, shown.range)}>
+                    <a class="cover" href={hrefOf(website, shown.range)} title={website.domain}>
                       {website.domain}
                     </a>
                     <StateBadge website={website} />
