@@ -7,6 +7,8 @@ import { fileURLToPath } from "node:url";
 const server = new URL(process.argv[2] ?? "http://127.0.0.1:8080");
 const port = Number(process.argv[3] ?? 5173);
 const dist = fileURLToPath(new URL("dist/", import.meta.url));
+/** Pages of the server that are not of the application, and the documents that are built for them. */
+const OTHERS = { "/frame": undefined, "/replay-player": "player.html" };
 const TYPES = { ".js": "text/javascript", ".css": "text/css", ".html": "text/html" };
 
 const file = (path) => {
@@ -16,8 +18,8 @@ const file = (path) => {
 
 createServer((asked, answer) => {
   const { pathname } = new URL(asked.url, server);
-  const page = asked.headers.accept?.includes("text/html") && !/^\/(api|e|mcp|docs|\.well-known)(\/|$)/.test(pathname);
-  const found = page ? file("index.html") : file(pathname);
+  const page = asked.headers.accept?.includes("text/html") && !/^\/(api|e|mcp|docs|oauth|\.well-known)(\/|$)/.test(pathname);
+  const found = pathname in OTHERS ? OTHERS[pathname] && file(OTHERS[pathname]) : file(page ? "index.html" : pathname);
   if (found) {
     answer.writeHead(200, { "Content-Type": `${TYPES[extname(found)]}; charset=utf-8`, "Cache-Control": "no-store" });
     createReadStream(found).pipe(answer);
