@@ -128,6 +128,8 @@ test("what is wrong with a server is counted, and notes are no worry", () => {
   assert.deepEqual(groups.map(({ group, checks }) => [group, checks.map(({ n }) => n)]), [["A", [1, 2]], ["B", [3]]]);
   assert.deepEqual(["open_files", "dns"].map(doctor.checkWords), ["Open files", "DNS"]);
   assert.deepEqual(doctor.pieces("Run `zenovay backup`."), ["Run ", "zenovay backup", "."]);
+  const told = "Since 2026-11-29T19:12:59.854Z; it says 2026-11-29T19:14:54.555Z (UTC), as expected.";
+  assert.equal(doctor.withInstants(told, (instant) => `[${instant}]`), "Since [2026-11-29T19:12:59.854Z]; it says 2026-11-29T19:14:54.555Z (UTC), as expected.");
   assert.equal(doctor.pageProblem("https://example.com/a"), undefined);
   for (const bad of ["", "example.com", "http://example.com/", "https://localhost/"]) assert.match(doctor.pageProblem(bad), /^Write an address/, bad);
 });

@@ -156,14 +156,18 @@ function Top({ dimension, view, title }: { dimension: string; view: View; title:
   return (
     <Card title={title} hint="last 24 hours" flush>
       <PanelBody data={data} what={title} rows={5}>
-        {({ rows }) => (
-          <BarList
-            label={title}
-            space={5}
-            head={[{ title: dimensionLabel(dimension) }, { title: "Visitors", class: "w" }, { title: "Share", class: "w2" }]}
-            rows={rows.map(toBar)}
-          />
-        )}
+        {({ rows }) =>
+          rows.length === 0 ? (
+            <Empty title="Nobody came in these hours" />
+          ) : (
+            <BarList
+              label={title}
+              space={5}
+              head={[{ title: dimensionLabel(dimension) }, { title: "Visitors", class: "w" }, { title: "Share", class: "w2" }]}
+              rows={rows.map(toBar)}
+            />
+          )
+        }
       </PanelBody>
     </Card>
   );

@@ -44,8 +44,8 @@ export default function StatusPage(_: PageProps) {
       beside={<span class="dim">{location.host}</span>}
       actions={
         isOperator && (
-          <Button icon="plus" onClick={() => setOpen({ what: "new" })}>
-            Write an incident
+          <Button icon="plus" title="Write an incident" onClick={() => setOpen({ what: "new" })}>
+            <span class="lab">Write an incident</span>
           </Button>
         )
       }

@@ -38,5 +38,8 @@ export const checkWords = (name: string): string => {
   return words.charAt(0).toUpperCase() + words.slice(1);
 };
 
+/** What was seen, with its instants as `write` has them. Where their zone stands beside them, they stay. */
+export const withInstants = (seen: string, write: (instant: string) => string): string => seen.replace(/\b\d{4}-\d\d-\d\dT[\d:.]+Z(?! \(UTC\))/g, write);
+
 /** A remedy in pieces, of which those at odd places are code: what stands between backticks. */
 export const pieces = (remedy: string): readonly string[] => remedy.split("`");

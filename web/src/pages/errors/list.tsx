@@ -265,8 +265,8 @@ function GroupTable({ captured: { website, home, mayChange }, groups, total, sta
     { id: "series", title: "Over time", wide: true, class: "sparkcell", cell: (group) => <SparkBars values={group.series} /> },
     { id: "occurrences", title: "Times", num: true, sortable: true, class: "strong", cell: (group) => format.count(group.occurrences) },
     { id: "visitors", title: "Visitors", num: true, wide: true, sortable: true, cell: (group) => format.count(group.visitors) },
-    { id: "release", title: "Release", wide: true, class: "mid relcell", cell: (group) => <span class="clip" title={group.release}>{group.release || format.NOTHING}</span> },
-    { id: "first_seen", title: "First seen", num: true, wide: true, sortable: true, class: "mid", cell: (group) => seen(group.first_seen_at) },
+    { id: "release", title: "Release", wide: "desk", class: "mid relcell", cell: (group) => <span class="clip" title={group.release}>{group.release || format.NOTHING}</span> },
+    { id: "first_seen", title: "First seen", num: true, wide: "desk", sortable: true, class: "mid", cell: (group) => seen(group.first_seen_at) },
     { id: "last_seen", title: "Last seen", num: true, sortable: true, class: "mid", cell: (group) => seen(group.last_seen_at) },
     ...(mayChange
       ? [

@@ -76,7 +76,7 @@ export function ListPage({ website, heat, dropped, show }: HeatProps) {
     {
       id: "devices",
       title: "Devices",
-      wide: true,
+      wide: "desk",
       class: "mid",
       cell: (row) => DEVICES.filter((one) => row.devices[one] > 0).map((one) => `${DEVICE_LABELS[one]} ${format.compact(row.devices[one])}`).join(" · ") || format.NOTHING,
     },

@@ -222,7 +222,7 @@ function Over({ speed, vital, asTable, isStale, onTable }: { speed: Speed; vital
     (highest ? ` Highest ${write(vital, highest.value)} on ${highest.label}.` : "") +
     (lowest ? ` Lowest ${write(vital, lowest.value)} on ${lowest.label}.` : "");
   return (
-    <figure class="chart" aria-label={`${label} by ${interval}, ${format.range(days.from, days.to)}`}>
+    <figure class="chart speed" aria-label={`${label} by ${interval}, ${format.range(days.from, days.to)}`}>
       <div class="row wrap chart-tools">
         <div class="legend">
           <span>
@@ -347,7 +347,7 @@ function SpeedTable({ title, kind, rows, vital, total = rows.length, sort = "-vi
         title: MEANINGS[one].short,
         num: true,
         sortable: true,
-        wide: one !== vital,
+        wide: one !== vital && (one === "ttfb" ? "desk" : true),
         class: one === vital ? "strong" : "",
         cell: (row) => {
           const metric = row[one];

@@ -128,7 +128,7 @@ function Content(captured: Captured<Own>) {
           <span class="dim">0</span>
         ),
     },
-    { id: "software", title: "Browser", wide: true, class: "mid", cell: (replay) => [replay.browser, replay.os].filter(Boolean).join(", ") || "Unknown" },
+    { id: "software", title: "Browser", wide: "desk", class: "mid", cell: (replay) => [replay.browser, replay.os].filter(Boolean).join(", ") || "Unknown" },
     { id: "began", title: "Began", num: true, class: "mid", cell: (replay) => <span title={format.dateTime(replay.started_at, zone)}>{format.ago(replay.started_at, Date.now(), zone)}</span> },
   ];
   return (

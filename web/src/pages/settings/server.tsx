@@ -2,7 +2,8 @@
 import { useState } from "preact/hooks";
 import type { Answer } from "../../api/client";
 import { useData } from "../../api/data";
-import { checkWords, FINDING_TONES, FINDING_WORDS, grouped, pageProblem, pieces, verdict } from "../../rules/doctor";
+import { dateTime } from "../../lib/format";
+import { checkWords, FINDING_TONES, FINDING_WORDS, grouped, pageProblem, pieces, verdict, withInstants } from "../../rules/doctor";
 import { NotFound, Page } from "../../shell/page";
 import { Badge, Button, Card, Note } from "../../ui/basic";
 import { TextField, useForm } from "../../ui/form";
@@ -62,7 +63,7 @@ function CheckRow({ check: { check, state, seen, remedy } }: { check: Check }) {
     <li>
       <div class="grow">
         <p>{checkWords(check)}</p>
-        <p class="hint">{withCode(seen)}</p>
+        <p class="hint">{withCode(withInstants(seen, (instant) => dateTime(instant)))}</p>
         {remedy !== null && <p>{withCode(remedy)}</p>}
       </div>
       <Badge tone={FINDING_TONES[state]}>{FINDING_WORDS[state]}</Badge>

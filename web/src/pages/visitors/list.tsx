@@ -102,10 +102,10 @@ function Content({ website }: { website: Website }) {
         </span>
       ),
     },
-    { id: "place", title: "Place", wide: true, class: "mid", cell: (visitor) => place(visitor) },
+    { id: "place", title: "Place", wide: "desk", class: "mid", cell: (visitor) => place(visitor) },
     { id: "page", title: "Began with", class: "clip pagecell", cell: (visitor) => <span title={visitor.entry_page}>{visitor.entry_page ? format.path(visitor.entry_page) : format.NOTHING}</span> },
     { id: "source", title: "Came from", wide: true, class: "mid", cell: (visitor) => visitor.referrer.replace(/^[a-z-]+:\/\/(www\.)?|\/$/g, "") || "Direct" },
-    { id: "software", title: "Browser", wide: true, class: "mid", cell: (visitor) => [visitor.browser, visitor.os].filter(Boolean).join(", ") || "Unknown" },
+    { id: "software", title: "Browser", wide: "desk", class: "mid", cell: (visitor) => [visitor.browser, visitor.os].filter(Boolean).join(", ") || "Unknown" },
     { id: "pageviews", title: "Pages", num: true, wide: true, cell: (visitor) => format.count(visitor.pageviews) },
     { id: "duration", title: "Duration", num: true, wide: true, cell: (visitor) => format.duration(visitor.duration) },
     {
