@@ -22,9 +22,11 @@ use crate::config::LogFormat;
 use crate::http::long_questions;
 use crate::process_figures;
 
-/// What is written at `level`: who took data out of the server always is.
+/// What is written at `level`: who took data out of the server always is. A client of `/mcp` that asks wrongly is told so, which its
+/// library calls a warning and is none to whoever runs a server.
 fn directives(level: Level) -> String {
-    format!("{level},audit=info,actix_server={}", level.min(Level::WARN))
+    let of_clients = if level >= Level::DEBUG { level } else { Level::ERROR };
+    format!("{level},audit=info,actix_server={},rmcp={of_clients}", level.min(Level::WARN))
 }
 
 /// Starts the log. Later calls in the same process change nothing.
@@ -623,6 +625,22 @@ mod tests {
         });
         let log = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         assert!(log.contains("data was exported") && !log.contains("something else"), "{log}");
+    }
+
+    /// Sabotage: write what the library of the protocol warns of.
+    #[test]
+    fn what_clients_ask_wrongly_is_no_warning() {
+        for (level, is_written) in [(Level::WARN, false), (Level::INFO, false), (Level::DEBUG, true)] {
+            let written = Written::default();
+            let writer = written.clone();
+            let log = tracing_subscriber::fmt()
+                .with_env_filter(EnvFilter::new(directives(level)))
+                .with_writer(move || writer.clone())
+                .finish();
+            tracing::subscriber::with_default(log, || tracing::warn!(target: "rmcp::service", "response error"));
+            let log = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+            assert_eq!(log.contains("response error"), is_written, "{level}: {log}");
+        }
     }
 
     #[test]

@@ -415,9 +415,10 @@ async fn the_list_of_tools_is_short_and_every_client_understands_it() {
         }
         let hint = |hint: &str| tool["annotations"][hint] == true;
         // What is only added to, and what each call makes anew.
-        let adds = ["create_goal", "manage_funnel", "invite_team_member"].contains(&name);
+        let adds = ["create_goal", "invite_team_member"].contains(&name);
         assert_eq!(hint("destructiveHint"), !hint("readOnlyHint") && !adds, "{name}");
-        assert_eq!(hint("idempotentHint"), !adds && name != "regenerate_tracking_code", "{name}");
+        let makes_anew = adds || ["manage_funnel", "regenerate_tracking_code"].contains(&name);
+        assert_eq!(hint("idempotentHint"), !makes_anew, "{name}");
         let is_read = tools.iter().any(|read| read["name"] == tool["name"]);
         assert_eq!(tool["annotations"]["readOnlyHint"], is_read, "{name}");
         for schema in ["inputSchema", "outputSchema"] {
@@ -925,7 +926,26 @@ async fn goals_and_funnels_are_read_and_changed() {
         assert!(said.contains(told), "{said}");
     }
     let said = client.failure("delete_goal", with(json!({ "goal_id": goal }))).await;
-    assert!(said.contains("in use. Look at what there is now") && !said.contains("Correct"), "{said}");
+    let used = format!("in use as a step of the funnel \"Prices\" ({funnel}). Look at what there is now");
+    assert!(said.contains(&used) && !said.contains("Correct"), "{said}");
+    // Whoever may not give a name is told what has it. Sabotage: name the one that is changed itself.
+    let other = client.answer("create_goal", with(json!({ "name": "Other", "type": "page", "value": "/" }))).await;
+    for (tool, more) in [
+        ("create_goal", json!({ "name": "Prices", "type": "page", "value": "/" })),
+        ("update_goal", json!({ "goal_id": other["goal_id"], "name": "Prices" })),
+    ] {
+        let said = client.failure(tool, with(more)).await;
+        assert!(said.contains(&format!("This name is already in use by the goal {goal}. ")), "{tool}: {said}");
+    }
+    let steps = json!([{ "type": "page", "value": "/" }, { "type": "page", "value": "/a" }]);
+    let second =
+        client.answer("manage_funnel", with(json!({ "name": "Second", "steps": steps }))).await["funnel_id"].clone();
+    for more in [json!({ "name": "Prices", "steps": steps }), json!({ "funnel_id": second, "name": "Prices" })] {
+        let said = client.failure("manage_funnel", with(more)).await;
+        assert!(said.contains(&format!("This name is already in use by the funnel {funnel}. ")), "{said}");
+    }
+    client.answer("delete_funnel", with(json!({ "funnel_id": second }))).await;
+    client.answer("delete_goal", with(json!({ "goal_id": other["goal_id"] }))).await;
     // What nobody would see is refused, as in the settings.
     for hidden in ["Pri\u{202e}ces", "Pri\u{200b}ces", "\u{2066}Prices\u{2069}", "Prices\u{0}"] {
         for (tool, more) in [
@@ -948,8 +968,18 @@ async fn goals_and_funnels_are_read_and_changed() {
     let trail = app.get(&format!("/api/teams/{}/audit", shop.team.id)).session(&owner).send().await.expect(200).data();
     let actions: Vec<&str> =
         trail["entries"].as_array().unwrap().iter().filter_map(|entry| entry["action"].as_str()).collect();
-    let expected =
-        ["goals.delete", "funnels.delete", "funnels.change", "funnels.create", "goals.change", "goals.create"];
+    let expected = [
+        "goals.delete",
+        "funnels.delete",
+        "goals.delete",
+        "funnels.delete",
+        "funnels.create",
+        "goals.create",
+        "funnels.change",
+        "funnels.create",
+        "goals.change",
+        "goals.create",
+    ];
     assert_eq!(actions, expected, "what did not work is not in it");
     assert_eq!(trail["entries"][0]["target"], format!("website {}", shop.id()));
 }
@@ -1051,6 +1081,14 @@ async fn websites_are_changed_with_their_settings() {
         let answer = client.answer(tool, arguments).await;
         assert_eq!(answer[member], value, "{tool}");
     }
+    // What is told of what is excluded is taken back. Sabotage: quote the beginning, or without marks.
+    let long = format!("/docs/[id]/<b>/{}", "p".repeat(80));
+    client.answer("add_path_exclusion", json!({ "website_id": id, "path": long })).await;
+    let said = client.failure("remove_path_exclusion", json!({ "website_id": id, "path": "/docs" })).await;
+    let quoted = said.split("excluded: \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
+    assert!(!quoted.contains(['[', '<', '>']) && quoted.len() > long.len(), "{said}");
+    let left = client.answer("remove_path_exclusion", json!({ "website_id": id, "path": quoted })).await;
+    assert_eq!((&left["excluded"], &left["excluded_total"]), (&json!([]), &json!(0)));
     // One of the team's domains is taken for another's. Sabotage: take whatever is a domain.
     let docs = shop.team.website("docs.example");
     let said =
@@ -1071,6 +1109,11 @@ async fn websites_are_changed_with_their_settings() {
             "update_website_settings",
             json!({ "allowed_bots": ["GPT\u{200b}Bot"] }),
             "allowed_bots: \"GPT\\u{200b}Bot\" has",
+        ),
+        (
+            "update_website_settings",
+            json!({ "allowed_domains": ["shop\u{200b}.example"] }),
+            "allowed_domains: \"shop\\u{200b}.example\" has",
         ),
         (
             "add_path_exclusion",
@@ -1342,6 +1385,86 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
             json!({ "website_id": "shop.example", "from": "2031-01-01" }),
             vec!["2031-01-01 has not begun", "today is 2026-06-13"],
         ),
+        (
+            "compare_periods",
+            json!({ "website_id": "shop.example", "compare": "2031-01-01..2031-01-07" }),
+            vec!["compare: 2031-01-01 has not begun yet in Europe/Berlin; today is 2026-06-13"],
+        ),
+        (
+            "get_visitors",
+            json!({ "website_id": "shop.example", "from": "2026-02-29", "compare": "2026-02-29..2026-03-01" }),
+            vec!["from: there is no day 2026-02-29."],
+        ),
+        (
+            "compare_periods",
+            json!({ "website_id": "shop.example", "compare": "2026-02-01..2026-02-30" }),
+            vec!["compare: there is no day 2026-02-30."],
+        ),
+        (
+            "get_errors",
+            json!({ "website_id": "shop.example", "group_id": "x", "status": "ignored", "limit": 1, "offset": 0 }),
+            vec!["status: does nothing with group_id; leave it out.", "limit: does", "offset: does"],
+        ),
+        (
+            "get_funnel_analysis",
+            json!({ "website_id": "shop.example", "compare": "previous" }),
+            vec!["compare: does nothing without funnel_id"],
+        ),
+        (
+            "get_funnel_analysis",
+            json!({ "website_id": "shop.example", "funnel_id": "x", "offset": 1 }),
+            vec!["offset: does nothing with funnel_id"],
+        ),
+        (
+            "get_session_replays",
+            json!({ "website_id": "shop.example", "group_id": "eg_00000000-0000-4000-8000-000000000000" }),
+            vec!["There is no such group of errors. Look up"],
+        ),
+        (
+            "get_heatmap_data",
+            json!({ "website_id": "shop.example", "path": "pricing" }),
+            vec!["path: name the path of a page, which begins with /"],
+        ),
+        (
+            "get_heatmap_data",
+            json!({ "website_id": "shop.example", "device": "mobile" }),
+            vec!["device: \"mobile\" is unknown; use one of desktop, tablet, phone"],
+        ),
+        (
+            "get_heatmap_data",
+            json!({ "website_id": "shop.example", "filters": ["device:is:phone"] }),
+            vec!["filters: ", "is unknown; use desktop, mobile, tablet"],
+        ),
+        (
+            "get_top_pages",
+            json!({ "website_id": "shop.example", "filters": ["country:contains:Germany"] }),
+            vec!["filters: ", "such as DE for Germany"],
+        ),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "where": [["not", ["is", "channel", ["Social"]]]] }),
+            vec!["where[0][1]: \"Social\" is unknown; use Direct, Organic Search, "],
+        ),
+        (
+            "get_visitors",
+            json!({ "website_id": "shop.example", "filters": ["goal:is:"] }),
+            vec!["filters: \"goal:is:\": give the name or the id of a goal"],
+        ),
+        (
+            "get_visitors",
+            json!({ "website_id": "shop.example", "filters": ["goal:is:00000000-0000-4000-8000-000000000000"] }),
+            vec!["there is no goal 00000000-0000-4000-8000-000000000000, or not any more"],
+        ),
+        (
+            "get_visitors",
+            json!({ "website_id": "shop.example", "filters": ["prop.:is:x"] }),
+            vec!["write prop. and the name of a property"],
+        ),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "where": [["is", "event:props:", ["x"]]] }),
+            vec!["where[0]: write prop. and the name of a property"],
+        ),
         ("get_top_pages", json!({ "website_id": "shop.example", "limit": 5000 }), vec!["limit", "from 1 to 1000"]),
         (
             "get_top_pages",
@@ -1469,6 +1592,7 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
             "missing field",
             "event:goal",
             "event:page",
+            "event:props",
             "(at ",
             ".. ",
         ] {

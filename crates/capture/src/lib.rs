@@ -39,7 +39,7 @@ pub use store::errors::{
 pub use store::export::VisitorCaptures;
 pub use store::heatmaps::{
     Cell, ElementHeat, HeatFilter, HeatPage, HeatPages, HeatPagesQuery, HeatSort, HeatSortBy, Heatmap, HeatmapQuery,
-    PageVersion, VisitorHeat, VisitorRage,
+    OTHER_PAGES, PageVersion, VisitorHeat, VisitorRage,
 };
 pub use store::maps::{KeptSourceMap, ListedSourceMap, NewSourceMap, SourceMapError};
 pub use store::moments::VisitorError;

@@ -200,6 +200,34 @@ impl Dimension {
     pub fn normal(self, value: &str) -> Cow<'_, str> {
         if self == Self::Path { normal_path(value) } else { Cow::Borrowed(value) }
     }
+
+    /// All values that events have, beside the missing one, where there are only these; `None` where there may be others. Countries
+    /// are among the latter: their codes are given by others.
+    ///
+    /// ```
+    /// use zenovay_domain::Dimension;
+    ///
+    /// assert_eq!(Dimension::Device.known_values(), Some(["desktop", "mobile", "tablet"].as_slice()));
+    /// assert_eq!(Dimension::Browser.known_values(), None);
+    /// ```
+    pub const fn known_values(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Channel => Some(&[
+                "Direct",
+                "Organic Search",
+                "Organic Social",
+                "Organic Video",
+                "AI Assistants",
+                "Email",
+                "Paid",
+                "Paid Social",
+                "Referral",
+            ]),
+            Self::Device => Some(&["desktop", "mobile", "tablet"]),
+            Self::ScreenClass => Some(&["xs", "sm", "md", "lg", "xl"]),
+            _ => None,
+        }
+    }
 }
 
 named!(Dimension, "dimension");

@@ -205,12 +205,16 @@ impl WebsiteRules {
     /// assert!(WebsiteRules::check_written(&old, &old).is_ok());
     /// let refused = WebsiteRules::check_written(&old, &WebsiteSettings::default()).unwrap_err();
     /// assert_eq!(refused.setting, "excluded_paths");
+    /// // A host is found by another spelling than the one that people see.
+    /// let host = WebsiteSettings::default().with(|settings| settings.allowed_domains = vec!["a\u{200b}.example".to_owned()]);
+    /// assert_eq!(WebsiteRules::check_written(&host, &old).unwrap_err().setting, "allowed_domains");
     /// ```
     ///
     /// # Errors
     /// The first of them, with the name of its setting.
     pub fn check_written(settings: &WebsiteSettings, before: &WebsiteSettings) -> Result<(), InvalidSetting> {
         let lists = [
+            ("allowed_domains", &settings.allowed_domains, &before.allowed_domains),
             ("excluded_paths", &settings.excluded_paths, &before.excluded_paths),
             ("allowed_bots", &settings.allowed_bots, &before.allowed_bots),
         ];

@@ -5,7 +5,7 @@ use zenovay_domain::{Dimension, EventKind};
 use zenovay_query::{Condition, Field, Filter, FilterLevel, Operator, check_regex, regex_ignoring_case};
 
 use crate::join::and;
-use crate::names::{CUSTOM, CUSTOM_OF_VIEW, bare};
+use crate::names::{CUSTOM, CUSTOM_NAME_MAX, CUSTOM_OF_VIEW, bare};
 use crate::{Problem, Property, PropertyError, countries, traits};
 
 /// The longest string with filters, in bytes.
@@ -50,8 +50,9 @@ pub enum Dialect {
     /// Ours: property names also without prefix, values as they are stored, `level` as a modifier.
     Own,
     /// Ours, in the words of the dashboard and its address: names are told without prefix, those of custom properties with `prop.`,
-    /// which is also read; a tree alone. Countries that are compared as a whole are codes, so that a name is not taken for a country
-    /// from which nobody came.
+    /// which is also read; a tree alone. A value that no event can have, where all are known, is refused: the name of a country,
+    /// which has a code, or a device or channel that there is not. Otherwise the answer would be taken for one about visitors. In the
+    /// other dialects such a value chooses nothing, as with the product whose words they are.
     View,
     /// Plausible's: values as that product shows them, such as `Desktop` and `(Direct / None)`.
     Plausible,
@@ -199,6 +200,11 @@ pub fn filters_of_json(tree: &Value, dialect: Dialect) -> Result<Filters, Proble
     Ok(reader.finish())
 }
 
+/// Whether a name is, or was meant to be, that of a property that a website gives its events.
+fn is_custom(name: &str) -> bool {
+    [CUSTOM, CUSTOM_OF_VIEW, "props:"].iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Why a string is not JSON, in plain words.
 fn not_json(error: &serde_json::Error) -> String {
     if error.is_eof() {
@@ -301,6 +307,10 @@ impl Reader {
                 self.problem("goal is not known here; give goal:is: and the name of a goal as a filter".to_owned())
             }
             Ok(property) => Ok(Subject::Property(property)),
+            Err(PropertyError::Unknown) if is_view && is_custom(name) => {
+                let custom = self.named(CUSTOM);
+                self.problem(format!("write {custom} and the name of a property, of 1 to {CUSTOM_NAME_MAX} characters"))
+            }
             Err(PropertyError::Unknown) => {
                 let of_dialect = Property::names().filter(|name| !is_view || *name != "event:goal");
                 let mut known: Vec<&str> = of_dialect.map(|name| self.named(name)).collect();
@@ -311,7 +321,10 @@ impl Reader {
                 let what = if is_view { "dimension" } else { "property" };
                 self.problem(format!("unknown {what} {name:?}; use {known}, or {custom} and a name"))
             }
-            Err(error @ PropertyError::Withheld) => self.problem(format!("{name} {error}")),
+            Err(error @ PropertyError::Withheld) => {
+                let name = if is_view { name.replacen(CUSTOM, CUSTOM_OF_VIEW, 1) } else { name.to_owned() };
+                self.problem(format!("{name} {error}"))
+            }
         }
     }
 
@@ -512,8 +525,10 @@ impl Reader {
             let rule = "Invalid visit:country filter, visit:country needs to be a valid 2-letter country code";
             return Err(Problem::new(rule));
         }
-        if self.dialect == Dialect::View && is_country && is_exact {
-            self.check_countries(&values)?;
+        if self.dialect == Dialect::View
+            && let Property::Field(Field::Dimension(dimension)) = &property
+        {
+            self.check_values(*dimension, operator, &values, ignores_case)?;
         }
         self.names_page |= property.is_page();
         self.names_event |= property.is_of_events_only();
@@ -531,12 +546,42 @@ impl Reader {
         }
     }
 
-    /// Whether values can be countries: codes of two letters, or the missing one.
-    fn check_countries(&self, values: &[String]) -> Result<(), Problem> {
-        let is_code = |value: &String| value.len() == 2 && value.bytes().all(|byte| byte.is_ascii_uppercase());
-        let Some(wrong) = values.iter().find(|value| !value.is_empty() && !is_code(value)) else { return Ok(()) };
-        let is_meant =
-            |(code, name): &(&str, &str)| [code, name].iter().any(|known| known.to_lowercase() == wrong.to_lowercase());
+    /// Whether each of `values` can hold for an event, where all that events have are known. A regular expression is passed over.
+    fn check_values(
+        &self,
+        dimension: Dimension,
+        operator: Operator,
+        values: &[String],
+        ignores_case: bool,
+    ) -> Result<(), Problem> {
+        let is_country = dimension == Dimension::Country;
+        let known: Vec<&str> = match dimension.known_values() {
+            Some(known) => known.to_vec(),
+            None if is_country => countries().map(|(code, _)| code).collect(),
+            None => return Ok(()),
+        };
+        let positive = match operator {
+            Operator::IsNot => Operator::Is,
+            Operator::DoesNotContain => Operator::Contains,
+            Operator::DoesNotMatch => Operator::Matches,
+            operator if operator.is_regex() => return Ok(()),
+            operator => operator,
+        };
+        let fold = |text: &str| if ignores_case { text.to_lowercase() } else { text.to_owned() };
+        let is_code = |value: &str| value.len() == 2 && value.bytes().all(|byte| byte.is_ascii_uppercase());
+        let can_hold = |value: &String| {
+            let folded = [fold(value)];
+            value.is_empty()
+                // Other sources of places have codes of their own.
+                || (is_country && positive == Operator::Is && is_code(value))
+                || known.iter().any(|known| positive.matches(&fold(known), &folded))
+        };
+        let Some(wrong) = values.iter().find(|value| !can_hold(value)) else { return Ok(()) };
+        if !is_country {
+            return self.problem(format!("{wrong:?} is unknown; use {}", known.join(", ")));
+        }
+        let bare = wrong.trim_matches('*').to_lowercase();
+        let is_meant = |(code, name): &(&str, &str)| [code, name].iter().any(|known| known.to_lowercase() == bare);
         let (code, name) = countries().find(is_meant).unwrap_or(("DE", "Germany"));
         self.problem(format!("countries are codes of two capital letters, such as {code} for {name}"))
     }
@@ -868,6 +913,14 @@ mod tests {
             (r#"[["is","country",["germany"]]]"#, "such as DE for Germany"),
             (r#"[["is_not","country",["at"]]]"#, "such as AT for Austria"),
             (r#"[["is","country",["Atlantis"]]]"#, "such as DE for Germany"),
+            (r#"[["contains","country",["France"]]]"#, "such as FR for France"),
+            (r#"[["contains_not","country",["DE","austria"]]]"#, "such as AT for Austria"),
+            (r#"[["matches_wildcard","country",["Germ*"]]]"#, "such as DE for Germany"),
+            (r#"[["is","country",["Spain"],{"case_sensitive":false}]]"#, "such as ES for Spain"),
+            (r#"[["is","device",["desktop","phone"]]]"#, "\"phone\" is unknown; use desktop, mobile, tablet"),
+            (r#"[["contains_not","device",["Mobile"]]]"#, "use desktop, mobile, tablet"),
+            (r#"[["not",["is","channel",["Social"]]]]"#, "use Direct, Organic Search, Organic Social, "),
+            (r#"[["starts_with","screen_class",["x-"]]]"#, "use xs, sm, md, lg, xl"),
         ] {
             let problem = view(text).unwrap_err().problem;
             assert!(problem.contains(told), "{text}: {problem}");
@@ -875,7 +928,20 @@ mod tests {
                 assert!(!problem.contains(foreign), "{text}: {problem}");
             }
         }
-        assert!(parse_filters("country==Germany", Dialect::Own).is_ok());
+        for held in [
+            r#"[["is","country",["ZZ",""]]]"#,
+            r#"[["contains","country",["D"]]]"#,
+            r#"[["is","country",["de"],{"case_sensitive":false}]]"#,
+            r#"[["matches","country",["^Germany$"]]]"#,
+            r#"[["contains","device",["top"]],["is_not","device",[""]]]"#,
+            r#"[["is","channel",["organic search"],{"case_sensitive":false}]]"#,
+            r#"[["matches_wildcard","channel",["Organic*"]],["ends_with","screen_class",["l"]]]"#,
+        ] {
+            assert!(parse_filters(held, Dialect::View).is_ok(), "{held}");
+        }
+        for passed in ["country==Germany", "device==phone", "channel==Social"] {
+            assert!(parse_filters(passed, Dialect::Own).is_ok(), "{passed}");
+        }
     }
 
     #[test]

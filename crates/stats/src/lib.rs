@@ -21,7 +21,7 @@ pub use countries::{countries, country_name};
 pub use cursor::{CURSOR_MAX_BYTES, Cursor};
 pub use filters::{Dialect, Filters, Goal, filters_of_json, parse_filters};
 pub use names::{Metric, Property, PropertyError, UnknownName};
-pub use period::{Dates, Period, parse_date};
+pub use period::{Dates, Period, is_no_day, parse_date};
 #[doc(no_inline)]
 pub use serde_json;
 pub use view::{filters_of_view, view_dimensions, view_operators};

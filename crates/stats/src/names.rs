@@ -185,7 +185,7 @@ pub(crate) fn bare(name: &'static str) -> &'static str {
 }
 
 /// As long as the name of a property of an event can be, in characters.
-const CUSTOM_NAME_MAX: usize = 100;
+pub(crate) const CUSTOM_NAME_MAX: usize = 100;
 
 impl Property {
     /// The property with this name; when `is_bare`, also without `event:` or `visit:` before it.

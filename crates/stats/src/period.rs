@@ -111,15 +111,30 @@ fn day_of(date: NaiveDate) -> i32 {
     date.num_days_from_ce() - EPOCH_FROM_CE
 }
 
-/// The day of a date such as `2026-06-01`, counted from 1970-01-01: four digits of a year, two of a month and a day.
-pub fn parse_date(text: &str) -> Option<i32> {
-    let shaped = text.len() == 10
+/// Whether `text` has the form of a date.
+fn is_shaped(text: &str) -> bool {
+    text.len() == 10
         && text.bytes().enumerate().all(|(at, byte)| match at {
             4 | 7 => byte == b'-',
             _ => byte.is_ascii_digit(),
-        });
+        })
+}
+
+/// Whether `text` is written as a date, and no calendar has such a day.
+///
+/// ```
+/// use zenovay_stats::is_no_day;
+///
+/// assert!(is_no_day("2026-02-29") && !is_no_day("2028-02-29") && !is_no_day("29 February"));
+/// ```
+pub fn is_no_day(text: &str) -> bool {
+    is_shaped(text) && parse_date(text).is_none()
+}
+
+/// The day of a date such as `2026-06-01`, counted from 1970-01-01: four digits of a year, two of a month and a day.
+pub fn parse_date(text: &str) -> Option<i32> {
     let number = |part: &str| part.parse::<u32>().ok();
-    if !shaped {
+    if !is_shaped(text) {
         return None;
     }
     let year = i32::try_from(number(&text[..4])?).ok()?;

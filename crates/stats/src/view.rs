@@ -1,7 +1,7 @@
 //! The filters of a view of the dashboard, as they stand in its address: `dimension:operator:value|value`.
 
 use serde_json::{Value, json};
-use zenovay_domain::{Dimension, EventKind, Goal};
+use zenovay_domain::{Dimension, EventKind, Goal, GoalId};
 use zenovay_query::{Condition, Filter, Operator};
 
 use crate::conversions::goals_filter;
@@ -40,7 +40,8 @@ pub fn view_dimensions() -> impl Iterator<Item = &'static str> {
 /// `prop.` and the name of a custom property, or `goal`.
 ///
 /// `goal` compares the names of `goals`, which `is` also knows by their ids; a value of `is` that is neither is the name of an
-/// event, or `Visit` and a path. What it chooses are conversions. Its negative operators leave the visits without any.
+/// event, or `Visit` and a path. What it chooses are conversions. Its negative operators leave the visits without any. An id of none
+/// of `goals` is refused, and so is no value.
 ///
 /// # Errors
 /// What is wrong; where is the position of the filter, such as `/0`.
@@ -54,6 +55,7 @@ pub fn filters_of_view<'a>(filters: impl IntoIterator<Item = &'a str>, goals: &[
         }
         let part = Part::read(text).map_err(problem)?;
         if part.dimension == "goal" {
+            part.check_goals(goals).map_err(problem)?;
             match part.operator {
                 Operator::IsNot => visits.push(without(part.goals(Operator::Is, goals))),
                 Operator::DoesNotContain => visits.push(without(part.goals(Operator::Contains, goals))),
@@ -118,6 +120,20 @@ impl<'a> Part<'a> {
         Ok(Self { dimension: &text[..place], operator: *operator, word, values })
     }
 
+    /// Whether there can be goals with the values.
+    fn check_goals(&self, goals: &[Goal]) -> Result<(), String> {
+        if self.values.iter().any(String::is_empty) {
+            return Err("give the name or the id of a goal".to_owned());
+        }
+        let is_gone = |value: &&String| value.parse().is_ok_and(|id: GoalId| goals.iter().all(|goal| goal.id != id));
+        match self.values.iter().find(is_gone) {
+            Some(id) if matches!(self.operator, Operator::Is | Operator::IsNot) => {
+                Err(format!("there is no goal {id}, or not any more"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The conversions of the goals whose names pass.
     fn goals(&self, operator: Operator, goals: &[Goal]) -> Filter {
         let passes = |goal: &&Goal| {
@@ -167,7 +183,7 @@ fn split(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use zenovay_domain::{GoalId, GoalTarget, Timestamp, WebsiteId};
+    use zenovay_domain::{GoalTarget, Timestamp, WebsiteId};
     use zenovay_query::FilterLevel;
 
     use super::*;
@@ -246,13 +262,24 @@ mod tests {
             (vec!["page:is:/", "country:is:DE|Germany"], "/1"),
             (vec!["prop.user_id:is:x"], "/0"),
             (vec!["page:is:x"; 33], "/32"),
+            (vec!["country:is:DE", "country:contains:Germany"], "/1"),
+            (vec!["goal:is:"], "/0"),
+            (vec!["goal:contains:Sign|"], "/0"),
         ] {
             let problem = read(&filters).unwrap_err();
             assert_eq!(problem.at, at, "{filters:?}: {}", problem.problem);
         }
+        let other = GoalId::from_random_bytes([9; 16]).to_string();
         for (filter, told) in [
             ("contry:is:DE", ["unknown dimension", "country, ", "event_type", "prop. and"]),
             ("country:equals:DE", ["dimension:operator:value", "is, is_not, ", "does_not_contain", "starts_with"]),
+            ("country:contains:Germany", ["codes", "two capital letters", "DE for", "Germany"]),
+            ("device:is:phone", ["\"phone\" is unknown", "desktop, ", "mobile, ", "tablet"]),
+            ("channel:is_not:Social", ["\"Social\" is unknown", "Direct, ", "Organic Social, ", "Referral"]),
+            ("prop.:is:x", ["write prop. and", "the name of", "a property", "100"]),
+            ("prop.user_id:is:x", ["prop.user_id", "is", "not", "available"]),
+            ("goal:is_not:", ["the name", "or", "the id", "of a goal"]),
+            (&format!("goal:is:{other}"), ["no goal", other.as_str(), "not", "any more"]),
         ] {
             let problem = read(&[filter]).unwrap_err().problem;
             assert!(told.iter().all(|told| problem.contains(told)), "{filter}: {problem}");
@@ -260,6 +287,9 @@ mod tests {
         for dimension in view_dimensions() {
             let value = match dimension {
                 "country" => "DE",
+                "channel" => "Email",
+                "device" => "tablet",
+                "screen" => "md",
                 dimension if KIND.contains(&dimension) => "click",
                 _ => "x",
             };

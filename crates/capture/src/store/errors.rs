@@ -402,6 +402,15 @@ impl Captures {
         detail.ok_or(CaptureError::TooLarge)
     }
 
+    /// Whether `website` has the group `id`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn has_error_group(&self, website: WebsiteId, id: GroupId) -> Result<bool, CaptureError> {
+        self.catch_up()?;
+        self.read(|connection| Ok(find(connection, website.as_bytes(), id)?.is_some()))
+    }
+
     /// Gives the group `id` of `website` another status. `who` is remembered with it. `false` when there is no such group.
     ///
     /// # Errors

@@ -121,7 +121,8 @@ fn specific(name: &str) -> Option<&str> {
 
 fn device_class(name: &str) -> Option<&'static str> {
     let name = trim(name);
-    ["desktop", "mobile", "tablet"].into_iter().find(|class| name.eq_ignore_ascii_case(class))
+    let classes = Dimension::Device.known_values().unwrap_or_default();
+    classes.iter().copied().find(|class| name.eq_ignore_ascii_case(class))
 }
 
 /// The class of a screen `width` pixels wide; the bounds are those that CSS frameworks made common.
@@ -166,5 +167,14 @@ mod tests {
         assert_eq!(specific(" Firefox "), Some("Firefox"));
         assert_eq!(["Desktop", "TABLET", "watch"].map(device_class), [Some("desktop"), Some("tablet"), None]);
         assert_eq!([0.0, 390.0, 576.0, 2560.0].map(screen_class), ["", "xs", "sm", "xl"]);
+    }
+
+    /// What filters refuse is what no event can have. Sabotage: leave a channel out of the values.
+    #[test]
+    fn values_are_those_that_are_known() {
+        let channels = crate::Channel::ALL.map(crate::Channel::as_str);
+        assert_eq!(Dimension::Channel.known_values(), Some(channels.as_slice()));
+        let screens = [1.0, 600.0, 800.0, 1000.0, 2000.0].map(screen_class);
+        assert_eq!(Dimension::ScreenClass.known_values(), Some(screens.as_slice()));
     }
 }

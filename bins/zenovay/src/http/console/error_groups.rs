@@ -325,6 +325,19 @@ pub(in crate::http) fn group_id(text: &str) -> Result<GroupId, ApiError> {
     text.trim().parse().map_err(|_| unknown())
 }
 
+/// Whether the website has the group.
+///
+/// # Errors
+/// A 404 when it does not, or when groups cannot be read.
+pub(in crate::http) async fn known(
+    state: &web::Data<AppState>,
+    website: WebsiteId,
+    id: GroupId,
+) -> Result<(), ApiError> {
+    let is_known = off_the_worker(state, move |state| state.captures.has_error_group(website, id)).await?;
+    if is_known { Ok(()) } else { Err(unknown()) }
+}
+
 fn unknown() -> ApiError {
     StoreError::NotFound("group of errors").into()
 }

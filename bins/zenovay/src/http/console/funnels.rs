@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
-use zenovay_domain::{FUNNEL_STEPS_MAX, FUNNEL_STEPS_MIN, Funnel, FunnelId, FunnelStep, Goal, TimeRange, WebsiteId};
+use zenovay_domain::{
+    ErrorCode, FUNNEL_STEPS_MAX, FUNNEL_STEPS_MIN, Funnel, FunnelId, FunnelStep, Goal, TimeRange, WebsiteId,
+};
 use zenovay_query::{Filter, FunnelCounts, Query as EventQuery, QueryError, Question as EventQuestion};
 use zenovay_stats::{CodeFunnel, FUNNEL_EVENT, code_step_filter, step_filter};
 use zenovay_store::{Metadata, StoreError};
@@ -19,10 +21,11 @@ use super::queries::Answered;
 use super::reader::{Question, WebsiteReader};
 use super::steps::{StepBody, label_of};
 use super::view::View;
-use super::{Console, Created, JsonBody, NoContent, Rules, changing};
+use super::{Console, Created, JsonBody, NoContent, Rules, changing, refused};
 use crate::http::envelope::{ApiError, Success};
 use crate::http::export::sheets::{Accept, Exported, Listed};
 use crate::http::guard::EditFunnels;
+use crate::http::lookups::off_the_worker;
 use crate::http::params::Query;
 use crate::http::queries::QuerySession;
 use crate::http::state::AppState;
@@ -390,11 +393,26 @@ pub(in crate::http) async fn add(
     rules.check()?;
     let id = FunnelId::from_random_bytes(rand::random());
     let funnel = Funnel::new(id, website, name, steps, state.clock.now());
-    let shown = changing(state, move |_| {
-        store.create_funnel(&funnel)?;
-        Ok(ShownFunnel::of(&funnel, &store.goals(website)?))
+    let shown = off_the_worker(state, move |_| {
+        store.create_funnel(&funnel).map_err(|error| told(error, &*store, &funnel))?;
+        Ok::<_, ApiError>(ShownFunnel::of(&funnel, &store.goals(website)?))
     });
     shown.await
+}
+
+/// What is told of a failed change of a funnel, with the other funnel that has its name.
+fn told(error: StoreError, store: &dyn Metadata, funnel: &Funnel) -> ApiError {
+    let is_other = |other: &Funnel| other.name == funnel.name && other.id != funnel.id;
+    let other = match &error {
+        StoreError::Conflict("name") => {
+            store.funnels(funnel.website).ok().and_then(|all| all.into_iter().find(is_other))
+        }
+        _ => None,
+    };
+    let taken = |other: Funnel| {
+        ApiError::new(ErrorCode::Conflict, format!("This name is already in use by the funnel {}", other.id))
+    };
+    other.map_or_else(|| refused(error), taken)
 }
 
 /// What is changed of a funnel; what is absent stays.
@@ -433,13 +451,13 @@ pub(in crate::http) async fn edit(
     let name = name.map(|name| rules.name("name", &name));
     let wanted = wanted.map(|wanted| steps(&mut rules, &wanted));
     rules.check()?;
-    let changed = changing(state, move |_| {
+    let changed = off_the_worker(state, move |_| {
         let funnels = store.funnels(website)?;
         let mut funnel = funnels.into_iter().find(|funnel| funnel.id == id).ok_or(StoreError::NotFound("funnel"))?;
         funnel.name = name.unwrap_or(funnel.name);
         funnel.steps = wanted.unwrap_or(funnel.steps);
-        store.replace_funnel(&funnel)?;
-        Ok(ShownFunnel::of(&funnel, &store.goals(website)?))
+        store.replace_funnel(&funnel).map_err(|error| told(error, &*store, &funnel))?;
+        Ok::<_, ApiError>(ShownFunnel::of(&funnel, &store.goals(website)?))
     });
     changed.await
 }

@@ -6,7 +6,7 @@ use actix_web::web;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
-use zenovay_domain::{Goal, GoalId, TimeRange, WebsiteId};
+use zenovay_domain::{ErrorCode, Funnel, FunnelStep, Goal, GoalId, TimeRange, WebsiteId};
 use zenovay_query::{Filter, QueryError, RowPlace};
 use zenovay_stats::{Ask, Group, Metric, goal_filter, goals_filter};
 use zenovay_store::{Metadata, StoreError};
@@ -17,10 +17,11 @@ use super::queries::Answered;
 use super::reader::{Question, WebsiteReader};
 use super::steps::StepBody;
 use super::view::View;
-use super::{Console, Created, JsonBody, NoContent, Rules, changing};
+use super::{Console, Created, JsonBody, NoContent, Rules, refused};
 use crate::http::envelope::{ApiError, Success};
 use crate::http::export::sheets::{Accept, Exported, Listed};
 use crate::http::guard::EditWebsite;
+use crate::http::lookups::off_the_worker;
 use crate::http::params::Query;
 use crate::http::state::AppState;
 use crate::http::stats::answers::Rate;
@@ -256,8 +257,21 @@ pub(in crate::http) async fn add(
     let id = GoalId::from_random_bytes(rand::random());
     let goal = Goal::new(id, website, name, target, state.clock.now());
     let shown = ShownGoal::from(&goal);
-    changing(state, move |_| store.create_goal(&goal)).await?;
+    off_the_worker(state, move |_| store.create_goal(&goal).map_err(|error| told(error, &*store, &goal))).await?;
     Ok(shown)
+}
+
+/// What is told of a failed change of a goal, with the other goal that has its name.
+fn told(error: StoreError, store: &dyn Metadata, goal: &Goal) -> ApiError {
+    let is_other = |other: &Goal| other.name == goal.name && other.id != goal.id;
+    let other = match &error {
+        StoreError::Conflict("name") => store.goals(goal.website).ok().and_then(|all| all.into_iter().find(is_other)),
+        _ => None,
+    };
+    let taken = |other: Goal| {
+        ApiError::new(ErrorCode::Conflict, format!("This name is already in use by the goal {}", other.id))
+    };
+    other.map_or_else(|| refused(error), taken)
 }
 
 /// What is changed of a goal; what is absent stays.
@@ -295,15 +309,41 @@ pub(in crate::http) async fn edit(
     let name = name.map(|name| rules.name("name", &name));
     let target = target.and_then(|target| target.target(&mut rules, "target."));
     rules.check()?;
-    let changed = changing(state, move |_| {
+    let changed = off_the_worker(state, move |_| {
         let goals = store.goals(website)?;
         let mut goal = goals.into_iter().find(|goal| goal.id == id).ok_or(StoreError::NotFound("goal"))?;
         goal.name = name.unwrap_or(goal.name);
         goal.target = target.unwrap_or(goal.target);
-        store.replace_goal(&goal)?;
-        Ok(goal)
+        store.replace_goal(&goal).map_err(|error| told(error, &*store, &goal))?;
+        Ok::<_, ApiError>(goal)
     });
     Ok(ShownGoal::from(&changed.await?))
+}
+
+/// Removes a goal of a website; not while it is a step of a funnel.
+pub(in crate::http) async fn remove(
+    state: &web::Data<AppState>,
+    store: Arc<dyn Metadata>,
+    website: WebsiteId,
+    id: GoalId,
+) -> Result<(), ApiError> {
+    let removed = off_the_worker(state, move |_| {
+        store.delete_goal(website, id).map_err(|error| {
+            let has_goal = |funnel: &Funnel| funnel.steps.contains(&FunnelStep::Goal { id });
+            let funnel = match &error {
+                StoreError::Conflict("goal") => {
+                    store.funnels(website).ok().and_then(|all| all.into_iter().find(has_goal))
+                }
+                _ => None,
+            };
+            let used = |Funnel { id, name, .. }: Funnel| {
+                let words = format!("This goal is already in use as a step of the funnel {name:?} ({id})");
+                ApiError::new(ErrorCode::Conflict, words)
+            };
+            funnel.map_or_else(|| refused(error), used)
+        })
+    });
+    removed.await
 }
 
 /// Removes a goal; not while it is a step of a funnel.
@@ -312,8 +352,6 @@ pub async fn delete(
     state: web::Data<AppState>,
     path: web::Path<GoalPath>,
 ) -> Result<NoContent, ApiError> {
-    let (website, id) = (key.resource.id, path.id()?);
-    let store = key.store(&state);
-    changing(&state, move |_| store.delete_goal(website, id)).await?;
+    remove(&state, key.store(&state), key.resource.id, path.id()?).await?;
     Ok(NoContent)
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use zenovay_capture::{
     Cell, DeviceClass, ElementHeat, HEAT_BINS, HeatPage, HeatPages, HeatPagesQuery, HeatSort, HeatSortBy, Heatmap,
-    HeatmapQuery, PAGE_COLUMNS, PAGE_ROWS, PageSnapshot, PageVersion,
+    HeatmapQuery, OTHER_PAGES, PAGE_COLUMNS, PAGE_ROWS, PageSnapshot, PageVersion,
 };
 use zenovay_domain::Timestamp;
 
@@ -397,10 +397,16 @@ pub(super) fn page_param(params: &mut Params) -> String {
             .example("/pricing")
     });
     let page = params.get("page").unwrap_or("").to_owned();
-    if page.is_empty() {
-        params.problem("page", "name the path of a page");
+    if let Some(problem) = path_problem(&page) {
+        params.problem("page", problem);
     }
     page
+}
+
+/// Why a page cannot have this path: those of pages begin with `/`, and `(other)` stands for those beyond the most.
+pub(in crate::http) fn path_problem(path: &str) -> Option<&'static str> {
+    let is_path = path.starts_with('/') || path == OTHER_PAGES;
+    (!is_path).then_some("name the path of a page, which begins with /, such as /pricing")
 }
 
 /// The class of devices that is asked for.

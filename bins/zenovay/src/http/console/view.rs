@@ -3,7 +3,9 @@
 
 use serde_json::json;
 use zenovay_domain::{Goal, Interval, TimeRange, Timestamp, Zone};
-use zenovay_stats::{Ask, Dates, Filters, Metric, Period, filters_of_view, goals_filter, parse_date, view_operators};
+use zenovay_stats::{
+    Ask, Dates, Filters, Metric, Period, filters_of_view, goals_filter, is_no_day, parse_date, view_operators,
+};
 
 use crate::http::document::Parameter;
 use crate::http::envelope::ApiError;
@@ -139,8 +141,11 @@ fn day(params: &mut Params, name: &'static str, words: &str) -> Option<i32> {
     params.declare(|| {
         Parameter::query(name, words).schema(json!({ "type": "string", "format": "date" })).example("2026-06-01")
     });
-    let day = parse_date(params.get(name)?);
-    if day.is_none() {
+    let text = params.get(name)?.to_owned();
+    let day = parse_date(&text);
+    if is_no_day(&text) {
+        params.problem(name, format!("there is no day {text}"));
+    } else if day.is_none() {
         params.problem(name, "use a date such as 2026-06-01");
     }
     day
@@ -158,7 +163,8 @@ fn checked(params: &mut Params, name: &str, dates: Dates) -> Dates {
 fn compare(params: &mut Params) -> Option<Compare> {
     params.declare(|| {
         let words = "What the range is compared with: `previous`, `year`, or two days such as `2026-05-01..2026-05-31`. A range \
-                     that is not over is compared with one that ends at the same time of day.";
+                     that is not over is compared with one in which as much time went by; where the clocks were changed in one of \
+                     them it ends at another time of day.";
         Parameter::query("compare", words).example("previous")
     });
     let words = "`weekday`: of `compare=year`, days are compared with those of the same weekday, 364 days before.";
@@ -168,8 +174,13 @@ fn compare(params: &mut Params) -> Option<Compare> {
         "previous" => Some(Compare::Previous),
         "year" => Some(Compare::Year { by_weekday }),
         days => {
-            let read = days.split_once("..").map(|(first, last)| (parse_date(first), parse_date(last)));
-            match read {
+            let named = days.split_once("..");
+            if let Some(missing) = named.and_then(|(first, last)| [first, last].into_iter().find(|day| is_no_day(day)))
+            {
+                params.problem("compare", format!("there is no day {missing}"));
+                return None;
+            }
+            match named.map(|(first, last)| (parse_date(first), parse_date(last))) {
                 Some((Some(first), Some(last))) => {
                     Some(Compare::Days(checked(params, "compare", Dates { first, last })))
                 }
@@ -393,6 +404,10 @@ mod tests {
         ] {
             let error = view(query).unwrap_err();
             assert!(error.problem_of(name).is_some(), "{query}: {error}");
+        }
+        for (query, name) in [("from=2026-02-29", "from"), ("compare=2026-02-01..2026-02-29", "compare")] {
+            let error = view(query).unwrap_err();
+            assert_eq!(error.problem_of(name), Some("there is no day 2026-02-29"), "{query}: {error}");
         }
         assert!(view("range=1y&interval=hour").is_ok());
         assert!(view_of("range=all&interval=hour", "UTC", Some("1999-01-01T00:00:00Z")).is_err());

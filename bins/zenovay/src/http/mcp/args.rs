@@ -75,6 +75,16 @@ impl Args {
         self.problems.push(format!("{name}: {problem}"));
     }
 
+    /// Notes that arguments do nothing `when`: whoever gives one would take the answer for another. Those that are absent are passed
+    /// over.
+    pub(in crate::http) fn without_effect(&mut self, names: &[&str], when: &str) {
+        for name in names {
+            if self.given.get(*name).is_some_and(|value| !value.is_null()) {
+                self.problem(name, format_args!("does nothing {when}; leave it out"));
+            }
+        }
+    }
+
     /// The value of an argument; null stands for an absent one.
     fn take(&mut self, name: &'static str, schema: Value, is_required: bool) -> Option<Value> {
         self.declared.push(Declared { name, schema, is_required });
@@ -123,6 +133,10 @@ impl Args {
         let value = self.take(name, json!({ "type": "string", "description": words }), false)?;
         match value {
             Value::String(day) if zenovay_stats::parse_date(&day).is_some() => Some(day),
+            Value::String(day) if zenovay_stats::is_no_day(&day) => {
+                self.problem(name, format_args!("there is no day {day}"));
+                None
+            }
             _ => {
                 self.problem(name, "write the date as YYYY-MM-DD in the website's time zone, such as \"2026-06-01\"");
                 None

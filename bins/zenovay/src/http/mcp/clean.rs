@@ -43,8 +43,58 @@ pub(in crate::http) fn quoted(text: &str) -> String {
     format!("\"{}\"", capped(text, QUOTED_CHARS).replace(['"', '\\', '`', '[', ']', '<', '>'], " "))
 }
 
+/// `text` with `\u{200b}` for such a character, where that is not seen or where it `is_mark`.
+fn escaped(text: &str, is_mark: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for (place, c) in text.char_indices() {
+        // What looks like an escape is told apart from one.
+        let looks_escaped = text.get(place..).is_some_and(|rest| rest.starts_with("\\u{"));
+        if is_hidden(c) || is_mark(c) || looks_escaped {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// `text` as a model may see it when it is to give it back: whole, and with what is not seen spelled out.
+pub(in crate::http) fn whole(text: &str) -> String {
+    escaped(text, |_| false)
+}
+
+/// The same among other words: marks of these are spelled out, too.
+pub(in crate::http) fn quoted_whole(text: &str) -> String {
+    format!("\"{}\"", escaped(text, |c| matches!(c, '"' | '\\' | '`' | '[' | ']' | '<' | '>')))
+}
+
+/// What [`whole`] or [`quoted_whole`] was made of.
+pub(in crate::http) fn spelled(text: &str) -> String {
+    let (mut read, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some((before, after)) = rest.split_once("\\u{") {
+        read.push_str(before);
+        let escape = after.split_once('}');
+        let c = escape
+            .and_then(|(digits, after)| Some((u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)?, after)));
+        match c {
+            Some((c, after)) => {
+                read.push(c);
+                rest = after;
+            }
+            None => {
+                read.push_str("\\u{");
+                rest = after;
+            }
+        }
+    }
+    read.push_str(rest);
+    read
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -57,5 +107,23 @@ mod tests {
         assert_eq!(clean(&"é".repeat(300)), "é".repeat(300));
         assert_eq!(clean(&"é".repeat(301)), format!("{}…", "é".repeat(299)));
         assert_eq!(quoted("a\"](http://x)\n"), "\"a  (http://x) \"");
+    }
+
+    #[test]
+    fn what_is_to_be_given_back_is_spelled_out() {
+        assert_eq!(whole("/a\u{200b}[b]\\c\\u{5d}"), "/a\\u{200b}[b]\\c\\u{5c}u{5d}");
+        assert_eq!(quoted_whole("/b\u{202e}](x)"), "\"/b\\u{202e}\\u{5d}(x)\"");
+        assert_eq!(spelled("/a\\u{x}\\u{110000}\\u{5d}\\u{5d"), "/a\\u{x}\\u{110000}]\\u{5d");
+    }
+
+    proptest! {
+        /// Sabotage: leave what looks like an escape as it is, or cut what is long.
+        #[test]
+        fn what_is_spelled_out_is_read_back(text in "([a-z/\\[\\]`]|\\\\u\\{|5d|\\}|\u{200b}|\u{e000}|\\PC){0,400}") {
+            let quoted = quoted_whole(&text);
+            prop_assert_eq!(spelled(&whole(&text)), text.clone());
+            prop_assert_eq!(spelled(&quoted[1..quoted.len() - 1]), text);
+            prop_assert!(!quoted.chars().any(is_hidden) && !whole(&quoted).chars().any(is_hidden));
+        }
     }
 }

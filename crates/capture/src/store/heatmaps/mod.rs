@@ -29,7 +29,7 @@ type Result<T> = std::result::Result<T, rusqlite::Error>;
 /// The most pages of a website: the views of further ones are of one page, [`OTHER_PAGES`].
 pub(super) const PAGES_MAX: i64 = 5_000;
 /// The path of the page that stands for further ones.
-pub(super) const OTHER_PAGES: &str = "(other)";
+pub const OTHER_PAGES: &str = "(other)";
 /// The most different elements of a page: clicks on further ones are not told from each other.
 pub(super) const ELEMENTS_MAX: i64 = 4_000;
 /// The most elements of a page that are new on one day, so that no day takes the room of all.

@@ -282,7 +282,11 @@ impl Tool for GetErrors {
         let status = args.choice("status", "", &STATUSES, None).and_then(Status::from_name);
         let mut params = ViewArgs::range(args);
         ViewArgs::filters(args, &mut params, Told::Captured);
-        Asked { website, group, status, view: ViewArgs::of(params), page: PageArgs::read(args, 20) }
+        let page = PageArgs::read(args, 20);
+        if group.is_some() {
+            args.without_effect(&["status", "limit", "offset"], "with group_id");
+        }
+        Asked { website, group, status, view: ViewArgs::of(params), page }
     }
 
     async fn run(call: Call, Asked { website, group, status, view, page }: Asked) -> Result<Errors, ToolError> {

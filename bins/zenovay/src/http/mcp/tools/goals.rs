@@ -192,7 +192,13 @@ impl Tool for GetFunnelAnalysis {
 
     fn read(args: &mut Args) -> Self::Input {
         let (website, funnel) = (website(args), args.string("funnel_id", "From this tool without it."));
-        (website, funnel, ViewArgs::read(args, Told::Shortly), PageArgs::read(args, 50))
+        let (view, page) = (ViewArgs::read(args, Told::Shortly), PageArgs::read(args, 50));
+        if funnel.is_some() {
+            args.without_effect(&["limit", "offset"], "with funnel_id");
+        } else {
+            args.without_effect(&["compare"], "without funnel_id");
+        }
+        (website, funnel, view, page)
     }
 
     async fn run(call: Call, (website, funnel, view, page): Self::Input) -> Result<Funnels, ToolError> {

@@ -139,6 +139,9 @@ impl Tool for GetHeatmapData {
 
     fn read(args: &mut Args) -> Self::Input {
         let (website, path) = (website(args), args.string("path", "Such as /pricing."));
+        if let Some(problem) = path.as_deref().and_then(heatmaps::path_problem) {
+            args.problem("path", problem);
+        }
         let device = args.choice("device", "Of a path desktop when absent.", &CLASSES, None);
         let mut params = ViewArgs::range(args);
         ViewArgs::filters(args, &mut params, Told::Shortly);

@@ -19,7 +19,7 @@ use crate::http::console::{changing, sites};
 use crate::http::envelope::ApiError;
 use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, Change, ToolError};
-use crate::http::mcp::clean::{clean, quoted};
+use crate::http::mcp::clean::{clean, quoted, quoted_whole, spelled, whole};
 
 /// Does `work` to the website that is named, when whoever asks may do `action` to it, and notes that `name` was done.
 pub(super) async fn change<T, F>(
@@ -224,7 +224,7 @@ impl Tool for DeleteGoal {
     async fn run(call: Call, (website, goal): Self::Input) -> Result<Deleted, ToolError> {
         change(&call, &website, (Self::ACTION, "goals.delete"), async |website, store| {
             let id = goal_id(&goal)?;
-            changing(&call.state, move |_| store.delete_goal(website.id, id)).await?;
+            goals::remove(&call.state, store, website.id, id).await?;
             Ok(Deleted { deleted: id.to_string() })
         })
         .await
@@ -277,7 +277,9 @@ impl Tool for ManageFunnel {
     const WORDS: &'static str = "Without funnel_id adds a funnel of 2 to 7 steps in order (name and steps needed); with it changes that one, what is absent stays.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
     const ACTION: Action = Action::EditFunnels;
-    const EFFECT: Effect = Effect::Adds;
+    // With an id it replaces what the funnel was.
+    const EFFECT: Effect = Effect::Sets;
+    const IS_REPEATABLE: bool = false;
     type Input = FunnelEdit;
     type Output = FunnelChanged;
 
@@ -403,8 +405,8 @@ impl From<Website> for Site {
             lists_cut: lists.iter().any(|list| list.len() > LIST_SHOWN),
             allowed_domains: some(settings.allowed_domains),
             allowed_bots: some(settings.allowed_bots),
-            excluded_ips: some(settings.excluded_ips),
-            excluded_paths: some(settings.excluded_paths),
+            excluded_ips: spelled_out(settings.excluded_ips.iter().take(LIST_SHOWN)),
+            excluded_paths: spelled_out(settings.excluded_paths.iter().take(LIST_SHOWN)),
             untrusted_fields: ["name", "allowed_bots", "excluded_paths"],
         }
     }
@@ -412,11 +414,30 @@ impl From<Website> for Site {
 
 /// The most members of each list of settings that are shown: all lists fit into an answer.
 const LIST_SHOWN: usize = 25;
-/// The most members of a list that an error quotes.
-const LIST_QUOTED: usize = 10;
+/// The most characters that the members of a list take which an error quotes.
+const QUOTED_CHARS: usize = 700;
+/// The most characters that all that is excluded takes in an answer.
+const EXCLUDED_CHARS: usize = 70_000;
 
 fn cleaned(list: Vec<String>) -> Vec<String> {
     list.iter().map(|member| clean(member)).collect()
+}
+
+/// What is excluded, in the spelling in which it can be taken away again.
+fn spelled_out<'a>(list: impl Iterator<Item = &'a String>) -> Vec<String> {
+    list.map(|member| whole(member)).collect()
+}
+
+/// Of a list as many members as take `max` characters, leaving out those that do not fit.
+fn fitting(list: impl Iterator<Item = String>, max: usize) -> Vec<String> {
+    let mut room = max;
+    let fits = |member: &String| {
+        let length = member.chars().count() + 4;
+        let fits = length <= room;
+        room -= if fits { length } else { 0 };
+        fits
+    };
+    list.filter(fits).collect()
 }
 
 /// What is known of a website that was changed.
@@ -666,8 +687,10 @@ impl Tool for DeleteWebsite {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Excluded {
     website_id: String,
-    /// All of it.
+    /// With escapes such as \u{200b} for what cannot be seen; remove_ takes them.
     excluded: Vec<String>,
+    /// How many there are, also those that find no room.
+    excluded_total: usize,
     untrusted_fields: [&'static str; 1],
 }
 
@@ -701,8 +724,9 @@ macro_rules! exclusions {
                     Ok(changed.await?)
                 });
                 let Website { id, settings, .. } = changed.await?;
-                let excluded = cleaned(settings.$list);
-                Ok(Excluded { website_id: id.to_string(), excluded, untrusted_fields: ["excluded"] })
+                let excluded_total = settings.$list.len();
+                let excluded = fitting(settings.$list.iter().map(|entry| whole(entry)), EXCLUDED_CHARS);
+                Ok(Excluded { website_id: id.to_string(), excluded, excluded_total, untrusted_fields: ["excluded"] })
             }
         }
     )* };
@@ -716,19 +740,18 @@ fn with(list: &mut Vec<String>, value: &str) -> Result<(), StoreError> {
 }
 
 fn without(list: &mut Vec<String>, value: &str) -> Result<(), StoreError> {
-    // Failing the very one, one that is shown like it: older ones may have characters that cannot be seen.
-    let is_there = list.iter().any(|other| other == value);
-    let is_meant = |other: &String| if is_there { other == value } else { clean(other) == value };
-    let before = list.len();
-    list.retain(|other| !is_meant(other));
-    if list.len() < before {
+    let meant = spelled(value);
+    // The very one goes before one that is spelled out so. Without the spaces around it, which nobody sees either.
+    let place = |meant: &str| list.iter().position(|other| other.trim() == meant);
+    if let Some(place) = place(value).or_else(|| place(&meant)) {
+        list.remove(place);
         return Ok(());
     }
-    let mut there: Vec<String> = list.iter().take(LIST_QUOTED).map(|other| quoted(other)).collect();
-    match list.len() {
-        0 => there.push("nothing".to_owned()),
-        count if count > there.len() => there.push(format!("{} more", count - there.len())),
-        _ => {}
+    let mut there = fitting(list.iter().map(|other| quoted_whole(other)), QUOTED_CHARS);
+    match list.len() - there.len() {
+        0 if list.is_empty() => there.push("nothing".to_owned()),
+        0 => {}
+        count => there.push(format!("{count} more")),
     }
     Err(StoreError::Invalid { field: "", reason: format!("it is not excluded; excluded: {}", there.join(", ")) })
 }
@@ -756,21 +779,30 @@ exclusions! {
 mod tests {
     use super::*;
 
-    /// Older entries may have characters that cannot be seen. Sabotage: compare with what is stored alone, or quote it as it is.
+    /// Older entries may have characters that cannot be seen. Sabotage: quote the beginning of each, or without marks.
     #[test]
-    fn what_is_excluded_is_taken_away_as_it_is_shown() {
-        let old = ["/a", "/a\u{200b}", "/b\u{202e}](http://evil.example)"].map(str::to_owned);
+    fn what_is_excluded_is_taken_away_as_it_is_quoted() {
+        let long = format!("/{}", "é".repeat(249));
+        let old =
+            ["/a", "/a\u{200b}", "/b\u{202e}](http://evil.example)", "/c\\u{5d} ", long.as_str()].map(str::to_owned);
         let mut list = old.to_vec();
         let StoreError::Invalid { reason, .. } = without(&mut list, "/c").unwrap_err() else { panic!() };
-        assert_eq!(reason, "it is not excluded; excluded: \"/a\", \"/a\", \"/b (http://evil.example)\"");
+        let told = r#""/a", "/a\u{200b}", "/b\u{202e}\u{5d}(http://evil.example)", "/c\u{5c}u{5d} ""#;
+        assert_eq!(reason, format!("it is not excluded; excluded: {told}, \"{long}\""));
         assert_eq!(list, old);
-        without(&mut list, "/a").unwrap();
-        assert_eq!(list, old[1..], "the very one");
-        without(&mut list, "/a").unwrap();
-        assert_eq!(list, old[2..], "then what looks like it");
-        let mut many: Vec<String> = (0..12).map(|n| format!("/{n}")).collect();
+        let quoted = reason.split_once("excluded: ").unwrap().1.trim_matches('"').split("\", \"");
+        for (number, quoted) in quoted.enumerate() {
+            without(&mut list, quoted.trim()).unwrap();
+            assert_eq!(list, old[number + 1..], "{quoted}");
+        }
+        let mut list = old.to_vec();
+        for shown in spelled_out(old.iter()) {
+            without(&mut list, shown.trim()).unwrap();
+        }
+        assert_eq!(list, Vec::<String>::new());
+        let mut many: Vec<String> = (0..99).map(|n| format!("/{n}/{}", "p".repeat(90))).collect();
         let StoreError::Invalid { reason, .. } = without(&mut many, "/c").unwrap_err() else { panic!() };
-        assert!(reason.ends_with("\"/9\", 2 more"), "{reason}");
+        assert!(reason.ends_with("p\", 92 more") && reason.chars().count() < 800, "{reason}");
         let StoreError::Invalid { reason, .. } = without(&mut Vec::new(), "/c").unwrap_err() else { panic!() };
         assert!(reason.ends_with("excluded: nothing"), "{reason}");
     }

@@ -168,7 +168,12 @@ impl Tool for GetSessionReplays {
             let (replays, moments) = (vec![recording], Some(moments));
             return Ok(Recordings { period, enabled, page, replays, moments, untrusted_fields });
         }
-        let errors = group.map(|id| error_groups::group_id(&id)).transpose()?.map(WithErrors::Of);
+        let group = group.map(|id| error_groups::group_id(&id)).transpose()?;
+        if let Some(id) = group {
+            // No recordings would be taken for an answer.
+            error_groups::known(&call.state, question.id(), id).await?;
+        }
+        let errors = group.map(WithErrors::Of);
         let view = view.view(&question).await?;
         let (period, zone) = (Period::of(&view, call.now), view.zone.clone());
         let asked = ReplayParams::with_errors(errors);

@@ -155,9 +155,16 @@ impl ViewArgs {
         let view = question.view(&read).await?;
         let today = view.zone.format_date(question.now);
         // Days in this form are ordered as strings. Numbers of nothing would be taken for an answer.
-        if let Some(from) = from.filter(|from| *from > today) {
-            let problem = format!("from: {from} has not begun yet in {}; today is {today}", view.zone.name());
-            return Err(vec![problem].into());
+        let from = from.filter(|from| *from > today).map(|from| ("from", from));
+        let compared = view.earlier.filter(|earlier| earlier.from > question.now);
+        let compared = compared.map(|earlier| ("compare", view.zone.format_date(earlier.from)));
+        let problems: Vec<String> = [from, compared]
+            .into_iter()
+            .flatten()
+            .map(|(name, day)| format!("{name}: {day} has not begun yet in {}; today is {today}", view.zone.name()))
+            .collect();
+        if !problems.is_empty() {
+            return Err(problems.into());
         }
         Ok(view)
     }
