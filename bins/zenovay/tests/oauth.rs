@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use actix_web::test::TestRequest;
+use base64::Engine;
 use common::{Reply, TestApp, TestSession};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -263,7 +264,9 @@ async fn metadata_says_where_everything_is_and_believes_no_host() {
         }
         assert_eq!(body["code_challenge_methods_supported"], json!(["S256"]));
         assert_eq!(body["response_types_supported"], json!(["code"]));
-        assert_eq!(body["token_endpoint_auth_methods_supported"], json!(["none", "client_secret_post"]));
+        let methods = json!(["none", "client_secret_post", "client_secret_basic"]);
+        assert_eq!(body["token_endpoint_auth_methods_supported"], methods);
+        assert_eq!(body["revocation_endpoint_auth_methods_supported"], methods);
         assert_eq!(body["client_id_metadata_document_supported"], true);
         assert_eq!(body["authorization_response_iss_parameter_supported"], true);
     }
@@ -682,7 +685,10 @@ async fn a_client_takes_its_tokens_back() {
         let call = world.app.post("/oauth/revoke").header("content-type", "application/x-www-form-urlencoded");
         call.body(form).send()
     };
-    revoke(&tokens.refresh, "https://evil.example/client.json").await.expect(200);
+    for of_another in [&tokens.refresh, &tokens.access] {
+        let refused = revoke(of_another, "https://evil.example/client.json").await.expect(400);
+        check_words(&refused, "invalid_grant", "it was issued to another client");
+    }
     revoke("not a token", CLIENT).await.expect(200);
     assert!(world.has_access(&tokens.access).await);
     revoke(&tokens.access, CLIENT).await.expect(200);
@@ -772,6 +778,27 @@ async fn clients_register_themselves() {
     world.refresh(&tokens.refresh, &[("client_id", id.as_str())]).await.expect(401);
     let shown = [("client_id", id.as_str()), ("client_secret", secret.as_str())];
     let tokens = Tokens::of(&world.refresh(&tokens.refresh, &shown).await.expect(200));
+
+    // The same in the header. Sabotage: look at the body alone, or answer a 401 without saying how.
+    let in_header = |path: &str, form: &[(&str, &str)], secret: &str| {
+        let header = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{id}:{secret}")));
+        let call = world.app.post(path).header("content-type", "application/x-www-form-urlencoded");
+        call.header("authorization", &header).body(encoded(form)).send()
+    };
+    let form = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh.as_str())];
+    for path in ["/oauth/token", "/oauth/revoke"] {
+        let reply = in_header(path, &form, "wrong").await.expect(401);
+        check_words(&reply, "invalid_client", "the client is not known here, or its secret is wrong");
+        assert_eq!(reply.header("www-authenticate"), Some("Basic realm=\"zenovay\""), "{path}");
+    }
+    let without = world.form("/oauth/token", &[&form[..], &[("client_id", id.as_str())]].concat()).await.expect(401);
+    assert_eq!(without.header("www-authenticate"), None, "it showed nothing in a header");
+    let twice = in_header("/oauth/token", &[&form[..], &[("client_secret", "x")]].concat(), &secret).await.expect(400);
+    check_words(&twice, "invalid_request", "show the secret once");
+    let before = Tokens::of(&in_header("/oauth/token", &form, &secret).await.expect(200));
+    let tokens = Tokens::of(&world.refresh(&tokens.refresh, &shown).await.expect(200));
+    in_header("/oauth/revoke", &[("token", &before.access)], &secret).await.expect(200);
+    assert!(!world.has_access(&before.access).await && world.has_access(&tokens.access).await);
 
     // What it can do with its registration.
     let own = |method: Method, token: &str| {
@@ -1046,6 +1073,14 @@ async fn pages_may_be_clients() {
         assert_eq!(reply.header("access-control-allow-origin"), Some(origin), "{path}");
         let exposed = reply.header(HeaderName::from_static("access-control-expose-headers").as_str()).unwrap();
         assert!(exposed.contains("www-authenticate"));
+    }
+    // They say the revision that they speak also where they look for all this. Sabotage: answer them as a page that asks nothing.
+    for path in ["/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server"] {
+        let preflight = world.app.request(Method::OPTIONS, path).header("origin", origin);
+        let reply = preflight.header("access-control-request-headers", "mcp-protocol-version").send().await.expect(204);
+        assert_eq!(reply.header("access-control-allow-origin"), Some("*"), "{path}");
+        assert_eq!(reply.header("access-control-allow-methods"), Some("GET"));
+        assert!(reply.header("access-control-allow-headers").unwrap().contains("mcp-protocol-version"));
     }
     let page = world.app.get(&format!("/oauth/authorize?{}", encoded(&request(&[])))).header("origin", origin);
     assert_eq!(page.session(&world.session).send().await.expect(200).header("access-control-allow-origin"), None);

@@ -30,6 +30,9 @@ pub const UNUSED_CLIENT_MS: i64 = DAY_MS;
 pub const UNUSED_CLIENT_KEPT_MS: i64 = 15 * MINUTE_MS;
 /// The most clients that are registered and were granted nothing.
 pub const UNUSED_CLIENTS_MAX: usize = 1_000;
+/// The most refresh tokens that a grant gets from the first use of one on while that one is used again. Parts of a client that share a
+/// token, or do not keep the next one, need a few.
+pub const REFRESHES_IN_GRACE_MAX: u32 = 20;
 /// The most codes of an account that are remembered; of more the oldest are forgotten.
 pub const CODES_MAX: usize = 100;
 /// The most grants of an account; of more the one that was not used for the longest time ends.
@@ -223,6 +226,9 @@ pub enum ExchangeRefusal {
     /// It was used before: whoever shows it has a copy. Everything that came of it has ended.
     #[error("it was used before; what it stood for has ended")]
     Reused,
+    /// It was used before, and again and again since then. What it stood for goes on with the tokens that took its place.
+    #[error("it was used too often; use the refresh token that took its place")]
+    UsedTooOften,
     /// It belongs to another client.
     #[error("it was issued to another client")]
     OtherClient,
@@ -242,10 +248,11 @@ pub enum ExchangeRefusal {
 
 impl ExchangeRefusal {
     /// All refusals.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Unknown,
         Self::Expired,
         Self::Reused,
+        Self::UsedTooOften,
         Self::OtherClient,
         Self::OtherRedirect,
         Self::WrongVerifier,
@@ -259,6 +266,7 @@ impl ExchangeRefusal {
             Self::Unknown => "unknown",
             Self::Expired => "expired",
             Self::Reused => "reused",
+            Self::UsedTooOften => "used_too_often",
             Self::OtherClient => "other_client",
             Self::OtherRedirect => "other_redirect",
             Self::WrongVerifier => "wrong_verifier",
@@ -375,7 +383,8 @@ pub trait GrantStore: Send + Sync {
     ) -> Result<Result<Issued, ExchangeRefusal>>;
 
     /// Exchanges a refresh token for new tokens, with what `scopes` makes of what was granted, or all of it. A token that was used before may be
-    /// used for [`REFRESH_GRACE_MS`]; later it ends the grant. Nothing is used up by a request that is refused.
+    /// used for [`REFRESH_GRACE_MS`], until the grant has got [`REFRESHES_IN_GRACE_MAX`] refresh tokens since its first use; later it ends
+    /// the grant. Nothing is used up by a request that is refused.
     ///
     /// # Errors
     ///
@@ -420,12 +429,18 @@ pub trait GrantStore: Send + Sync {
     fn revoke_grant(&self, user: UserId, id: GrantId) -> Result<()>;
 
     /// Takes back a token of a client (RFC 7009), also on a full disk: with a refresh token its whole grant, which is returned,
-    /// with an access token that alone. A token that is not there, or is of another client, is passed over.
+    /// with an access token that alone. A token that is not there is passed over. One that another client has stays as it is, and is
+    /// [`ExchangeRefusal::OtherClient`].
     ///
     /// # Errors
     ///
-    /// Those of every method, see [`Store`](crate::Store).
-    fn revoke_token(&self, token: &KeyDigest, client_id: &str, now: Timestamp) -> Result<Option<McpGrant>>;
+    /// Those of every method, see [`Store`](crate::Store). Why a client takes nothing back is not an error of the store.
+    fn revoke_token(
+        &self,
+        token: &KeyDigest,
+        client_id: &str,
+        now: Timestamp,
+    ) -> Result<Result<Option<McpGrant>, ExchangeRefusal>>;
 
     /// Forgets clients, codes, grants and tokens that are over.
     ///

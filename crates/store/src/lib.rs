@@ -29,7 +29,7 @@ pub use goals::{FUNNELS_MAX, GOALS_MAX, GoalStore};
 pub use grants::{
     ACCESS_TOKEN_MS, CODE_MS, CODE_REMEMBERED_MS, CODES_MAX, Consent, Exchange, ExchangeRefusal, GRANT_MS, GRANTS_MAX,
     GrantClient, GrantStore, GrantedAccess, Issued, McpGrant, NewCode, NewTokens, REFRESH_GRACE_MS, REFRESH_TOKEN_MS,
-    RegisteredClient, TOKENS_MAX, UNUSED_CLIENT_KEPT_MS, UNUSED_CLIENT_MS, UNUSED_CLIENTS_MAX,
+    REFRESHES_IN_GRACE_MAX, RegisteredClient, TOKENS_MAX, UNUSED_CLIENT_KEPT_MS, UNUSED_CLIENT_MS, UNUSED_CLIENTS_MAX,
 };
 pub use model::{
     Activity, ActivityCounts, Charge, Folded, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Team, Usage, User,

@@ -32,16 +32,24 @@ pub enum Origins {
 const CLIENT_HEADERS: &str = "authorization, content-type, accept, last-event-id, mcp-protocol-version, mcp-method, mcp-name, \
                               mcp-session-id";
 
-/// The answer to a preflight request of a route that takes `methods` from `origins`.
+/// The answer to a preflight request of a route that takes `methods` from `origins`. Clients of `/mcp` say their revision also where
+/// they read what everybody may.
 pub fn preflight(request: &HeaderMap, methods: &str, origins: Origins) -> HttpResponse {
-    let headers = if origins == Origins::Clients { CLIENT_HEADERS } else { "content-type" };
+    let headers = match origins {
+        Origins::Clients => CLIENT_HEADERS,
+        Origins::Any => "content-type, mcp-protocol-version",
+        Origins::None | Origins::Asking => "content-type",
+    };
     let mut response = HttpResponse::NoContent();
     response
         .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, methods))
         .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, headers))
         .insert_header((header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S));
     let mut response = response.finish();
-    echo_origin(request.get(header::ORIGIN), response.headers_mut(), origins);
+    match origins {
+        Origins::Any => any_origin(response.headers_mut()),
+        _ => echo_origin(request.get(header::ORIGIN), response.headers_mut(), origins),
+    }
     response
 }
 
@@ -91,6 +99,14 @@ mod tests {
         assert!(get("access-control-allow-headers").starts_with("authorization, "));
         assert!(get("access-control-expose-headers").contains("www-authenticate"));
         assert_eq!(get("access-control-allow-credentials"), "");
+    }
+
+    #[test]
+    fn clients_of_mcp_say_their_revision_where_everybody_reads() {
+        let response = preflight(&HeaderMap::new(), "GET", Origins::Any);
+        let get = |name: &str| response.headers().get(name).map_or("", |value| value.to_str().unwrap());
+        assert_eq!((get("access-control-allow-origin"), get("access-control-allow-methods")), ("*", "GET"));
+        assert!(get("access-control-allow-headers").ends_with(", mcp-protocol-version"));
     }
 
     #[test]

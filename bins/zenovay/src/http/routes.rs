@@ -489,8 +489,7 @@ impl Path {
 
     /// The answer to `OPTIONS`, which is a preflight where pages may ask.
     fn options(&self, req: &HttpRequest) -> HttpResponse {
-        let is_for_pages = |origins| matches!(origins, Origins::Asking | Origins::Clients);
-        let is_open = |endpoint: &&&Endpoint| is_for_pages(endpoint.origins) && !endpoint.is_closed();
+        let is_open = |endpoint: &&&Endpoint| endpoint.origins != Origins::None && !endpoint.is_closed();
         let of_pages: Vec<_> = self.endpoints.iter().filter(is_open).collect();
         let for_pages: Vec<&str> = of_pages.iter().map(|endpoint| endpoint.method.as_str()).collect();
         let origins = of_pages.first().map_or(Origins::None, |endpoint| endpoint.origins);

@@ -8,8 +8,9 @@ use zenovay_domain::{GrantId, Plan, PlanTable, Role, TeamId, Timestamp, UserId};
 use super::{Harness, NOW, team, user};
 use crate::{
     ACCESS_TOKEN_MS, CODE_MS, CODE_REMEMBERED_MS, CODES_MAX, Consent, Exchange, ExchangeRefusal, GRANT_MS, GRANTS_MAX,
-    GrantClient, GrantStore, Issued, NewCode, NewTokens, REFRESH_GRACE_MS, REFRESH_TOKEN_MS, RegisteredClient, Result,
-    Store, StoreError, TeamStore, UNUSED_CLIENT_KEPT_MS, UNUSED_CLIENT_MS, UNUSED_CLIENTS_MAX, UserStore,
+    GrantClient, GrantStore, Issued, NewCode, NewTokens, REFRESH_GRACE_MS, REFRESH_TOKEN_MS, REFRESHES_IN_GRACE_MAX,
+    RegisteredClient, Result, Store, StoreError, TeamStore, UNUSED_CLIENT_KEPT_MS, UNUSED_CLIENT_MS,
+    UNUSED_CLIENTS_MAX, UserStore,
 };
 
 /// Makes a `#[test]` of every rule of grants for the harness that `$make` makes.
@@ -21,6 +22,7 @@ macro_rules! grant_conformance_tests {
             a_code_is_for_one_client_address_verifier_and_resource,
             of_parallel_exchanges_one_succeeds_and_the_grant_ends,
             refresh_tokens_rotate_with_a_grace,
+            a_used_refresh_token_makes_so_many_and_no_more,
             a_refused_refresh_uses_nothing_up,
             parallel_refreshes_all_succeed,
             access_is_what_is_true_now,
@@ -225,6 +227,23 @@ pub fn refresh_tokens_rotate_with_a_grace<H: Harness<Store: GrantStore>>(harness
     assert_eq!(refresh(&store, 51, 70, within), Err(ExchangeRefusal::Unknown));
 }
 
+/// Sabotage: count nothing, or end the grant.
+#[doc(hidden)]
+pub fn a_used_refresh_token_makes_so_many_and_no_more<H: Harness<Store: GrantStore>>(harness: &H) {
+    let (store, ..) = granted(harness);
+    let within = NOW.plus_millis(REFRESH_GRACE_MS - 1);
+    for n in 0..REFRESHES_IN_GRACE_MAX {
+        refresh(&store, 12, 100 + 2 * n, NOW).unwrap();
+    }
+    assert_eq!(refresh(&store, 12, 20, within), Err(ExchangeRefusal::UsedTooOften));
+    // Whoever keeps the next one goes on.
+    assert!(has_access(&store, 100, NOW));
+    refresh(&store, 101, 30, within).unwrap();
+    assert_eq!(refresh(&store, 12, 20, within), Err(ExchangeRefusal::UsedTooOften));
+    let over = NOW.plus_millis(REFRESH_GRACE_MS);
+    assert_eq!(refresh(&store, 12, 20, over), Err(ExchangeRefusal::Reused));
+}
+
 #[doc(hidden)]
 pub fn a_refused_refresh_uses_nothing_up<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, _) = granted(harness);
@@ -339,13 +358,17 @@ pub fn grants_are_revoked_for_every_process<H: Harness<Store: GrantStore>>(harne
 #[doc(hidden)]
 pub fn tokens_are_taken_back<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, _) = granted(harness);
-    assert_eq!(store.revoke_token(&token(12), "https://evil.example/client.json", NOW).unwrap(), None);
-    assert_eq!(store.revoke_token(&token(77), CLIENT, NOW).unwrap(), None);
+    for of_another in [11, 12] {
+        let refused = store.revoke_token(&token(of_another), "https://evil.example/client.json", NOW).unwrap();
+        assert_eq!(refused, Err(ExchangeRefusal::OtherClient));
+    }
+    assert_eq!(store.revoke_token(&token(77), CLIENT, NOW).unwrap(), Ok(None));
     assert!(has_access(&store, 11, NOW));
-    assert_eq!(store.revoke_token(&token(11), CLIENT, NOW).unwrap(), None);
+    assert_eq!(store.revoke_token(&token(11), CLIENT, NOW).unwrap(), Ok(None));
     assert!(!has_access(&store, 11, NOW));
     refresh(&store, 12, 20, NOW).unwrap();
-    assert_eq!(store.revoke_token(&token(21), CLIENT, NOW).unwrap().map(|grant| grant.id), Some(grant_id(10)));
+    let taken = store.revoke_token(&token(21), CLIENT, NOW).unwrap().unwrap();
+    assert_eq!(taken.map(|grant| grant.id), Some(grant_id(10)));
     assert!(!has_access(&store, 20, NOW));
     assert_eq!(store.grants_of(owner, NOW).unwrap(), []);
 }

@@ -74,10 +74,10 @@ pub struct ServerMetadata {
     grant_types_supported: [&'static str; 2],
     /// How clients show there who they are.
     #[schema(examples("none"))]
-    token_endpoint_auth_methods_supported: [&'static str; 2],
+    token_endpoint_auth_methods_supported: [&'static str; 3],
     /// How clients show who they are where tokens are taken back.
     #[schema(examples("none"))]
-    revocation_endpoint_auth_methods_supported: [&'static str; 2],
+    revocation_endpoint_auth_methods_supported: [&'static str; 3],
     /// How a code is bound to the client that asked for it.
     #[schema(examples("S256"))]
     code_challenge_methods_supported: [&'static str; 1],
@@ -92,7 +92,7 @@ pub struct ServerMetadata {
 /// `GET /.well-known/oauth-authorization-server`, also with `/mcp` behind it.
 pub async fn server(_: Public, state: web::Data<AppState>) -> Json<ServerMetadata> {
     let endpoint = |name: &str| format!("{}/oauth/{name}", state.issuer);
-    let methods = ["none", "client_secret_post"];
+    let methods = ["none", "client_secret_post", "client_secret_basic"];
     Json(ServerMetadata {
         issuer: state.issuer.clone(),
         authorization_endpoint: endpoint("authorize"),

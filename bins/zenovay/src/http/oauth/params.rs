@@ -8,6 +8,8 @@ use std::marker::PhantomData;
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{Error, FromRequest, HttpRequest, web};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use zenovay_domain::ErrorCode;
 use zenovay_ingest::{Refusal, RefusalReason};
@@ -119,6 +121,75 @@ impl<F: Fields> Argument for InQuery<F> {
     }
 }
 
+/// What a client sent that has to show who it is.
+#[derive(Debug)]
+pub struct FromClient {
+    /// The names in the body.
+    pub params: Params,
+    /// What it shows in the header, when it shows anything there.
+    basic: Option<Basic>,
+}
+
+/// What the header `Authorization: Basic` holds.
+#[derive(Debug, PartialEq, Eq)]
+enum Basic {
+    /// The id and the secret of a client.
+    Client { id: String, secret: String },
+    /// Something else.
+    Unreadable,
+}
+
+impl Basic {
+    /// Reads the header of a request; `None` when it has none of this kind (RFC 6749 §2.3.1, RFC 7617).
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut lines = headers.get_all(header::AUTHORIZATION);
+        let line = lines.next()?.to_str().unwrap_or("");
+        let (scheme, encoded) = line.split_once(' ').unwrap_or((line, ""));
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let whole = STANDARD.decode(encoded.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        // Both are written as in a form, which has neither `:` nor `&` in a value.
+        let whole = whole.filter(|whole| lines.next().is_none() && !whole.contains('&'));
+        let part = |text: &str| {
+            url::form_urlencoded::parse(format!("={text}").as_bytes()).next().map(|(_, text)| text.into_owned())
+        };
+        let parts = whole.as_deref().and_then(|whole| whole.split_once(':'));
+        let client = parts.and_then(|(id, secret)| Some(Self::Client { id: part(id)?, secret: part(secret)? }));
+        Some(client.unwrap_or(Self::Unreadable))
+    }
+}
+
+impl FromClient {
+    /// The id that the client says it has, and the secret that it shows. An empty secret is none.
+    ///
+    /// # Errors
+    /// When neither the header nor the body names a client, when they name two, or when both have a secret.
+    pub fn client(&self) -> Result<(&str, Option<&str>), OAuthRefusal> {
+        let Some(basic) = &self.basic else {
+            return Ok((self.params.required("client_id")?, self.params.one("client_secret")?));
+        };
+        let Basic::Client { id, secret } = basic else {
+            let words = "Authorization: Basic holds no client_id:client_secret in base64";
+            return Err(OAuthRefusal::new(OAuthError::InvalidClient, words));
+        };
+        if self.params.one("client_id")?.is_some_and(|other| other != id) {
+            let words = "client_id is not the one in the header Authorization";
+            return Err(OAuthRefusal::new(OAuthError::InvalidRequest, words));
+        }
+        if self.params.one("client_secret")?.is_some() {
+            let words = "show the secret once: in the header Authorization or as client_secret";
+            return Err(OAuthRefusal::new(OAuthError::InvalidRequest, words));
+        }
+        Ok((id, Some(secret.as_str()).filter(|secret| !secret.is_empty())))
+    }
+
+    /// Whether the client shows who it is in the header.
+    pub const fn uses_header(&self) -> bool {
+        self.basic.is_some()
+    }
+}
+
 /// A body in the form of a URL, not read yet.
 pub struct Form<F> {
     req: HttpRequest,
@@ -127,6 +198,15 @@ pub struct Form<F> {
 }
 
 impl<F> Form<F> {
+    /// Reads the body and the header of a client that has to show who it is.
+    ///
+    /// # Errors
+    /// As [`Form::read`].
+    pub async fn read_of_client(self) -> Result<FromClient, ApiError> {
+        let basic = Basic::of(self.req.headers());
+        Ok(FromClient { params: self.read().await?, basic })
+    }
+
     /// Reads the body.
     ///
     /// # Errors
@@ -185,5 +265,54 @@ mod tests {
         assert!(params.one("a").is_err() && params.one("c").is_err() && params.required("b").is_err());
         assert_eq!(params.one("b").unwrap(), None);
         assert_eq!(params.all("c"), ["x y z", "2"]);
+    }
+
+    fn basic(lines: &[&str]) -> Option<Basic> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::AUTHORIZATION, header::HeaderValue::from_str(line).unwrap());
+        }
+        Basic::of(&headers)
+    }
+
+    /// Sabotage: take the parts as they are, or the first of two headers.
+    #[test]
+    fn a_client_is_read_from_the_header() {
+        let line = |text: &str| format!("Basic {}", STANDARD.encode(text));
+        let client = |id: &str, secret: &str| Some(Basic::Client { id: id.to_owned(), secret: secret.to_owned() });
+        assert_eq!((basic(&[]), basic(&["Bearer zvr_a"])), (None, None));
+        assert_eq!(basic(&[&line("zvc_a:b")]), client("zvc_a", "b"));
+        assert_eq!(basic(&[&line("zvc_a:b").replace("Basic", "bASIC")]), client("zvc_a", "b"));
+        assert_eq!(basic(&[&line("https%3A%2F%2Fa.example%2Fc:")]), client("https://a.example/c", ""));
+        assert_eq!(basic(&[&line("a%20b+c:d:e%26f=")]), client("a b c", "d:e&f="));
+        let two = line("a:b");
+        for wrong in ["Basic", "Basic ", "Basic ???", &line("zvc_a"), &line(""), &line("a:b&c"), &line("a&b:c")] {
+            assert_eq!(basic(&[wrong]), Some(Basic::Unreadable), "{wrong}");
+        }
+        assert_eq!(basic(&[&two, &two]), Some(Basic::Unreadable), "it is not known which counts");
+    }
+
+    /// Sabotage: let the header win over the body.
+    #[test]
+    fn a_client_shows_itself_in_one_way() {
+        let shown = |body: &str, header: &str| {
+            let from = FromClient { params: Params::parse(body.as_bytes()), basic: basic(&[header]) };
+            from.client()
+                .map(|(id, secret)| (id.to_owned(), secret.map(str::to_owned)))
+                .map_err(|refusal| refusal.error)
+        };
+        let (header, none) = (format!("Basic {}", STANDARD.encode("a:s")), "Bearer x");
+        let (with, without) = (Ok(("a".to_owned(), Some("s".to_owned()))), Ok(("a".to_owned(), None)));
+        assert_eq!((shown("", &header), shown("client_id=a", &header)), (with.clone(), with.clone()));
+        assert_eq!((shown("client_id=a&client_secret=s", none), shown("client_id=a", none)), (with, without.clone()));
+        assert_eq!(shown("", &format!("Basic {}", STANDARD.encode("a:"))), without);
+        for (body, header, error) in [
+            ("client_id=b", header.as_str(), OAuthError::InvalidRequest),
+            ("client_secret=s", &header, OAuthError::InvalidRequest),
+            ("client_id=a", "Basic x", OAuthError::InvalidClient),
+            ("", none, OAuthError::InvalidRequest),
+        ] {
+            assert_eq!(shown(body, header), Err(error), "{body} {header}");
+        }
     }
 }

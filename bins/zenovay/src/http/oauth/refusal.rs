@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
 use serde::Serialize;
 use utoipa::ToSchema;
 use zenovay_domain::ErrorCode;
 use zenovay_store::ExchangeRefusal;
 
+use super::params::FromClient;
 use crate::http::envelope::ApiError;
 
 /// An error that clients know.
@@ -135,6 +136,9 @@ impl From<ExchangeRefusal> for OAuthRefusal {
     }
 }
 
+/// What a client is asked for that showed a wrong secret in a header.
+const BASIC: &str = "Basic realm=\"zenovay\"";
+
 /// Why a request of a program is not answered as it wished.
 #[derive(Debug)]
 pub(super) enum Refused {
@@ -166,5 +170,18 @@ impl Refused {
             Self::OAuth(refusal) => Ok(refusal.respond()),
             Self::Api(error) => Err(*error),
         }
+    }
+
+    /// The answer to a client that had to show who it is. One that is not known and showed itself in a header is told in a header, too
+    /// (RFC 6749 §5.2).
+    ///
+    /// # Errors
+    /// As [`Refused::respond`].
+    pub(super) fn respond_to_client(self, sent: &FromClient) -> Result<HttpResponse, ApiError> {
+        let mut response = self.respond()?;
+        if sent.uses_header() && response.status() == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(BASIC));
+        }
+        Ok(response)
     }
 }

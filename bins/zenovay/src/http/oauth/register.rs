@@ -39,7 +39,8 @@ pub struct Registration {
     #[serde(default)]
     #[schema(value_type = Option<String>, examples("My client"))]
     client_name: Value,
-    /// How it shows who it is: `none` or `client_secret_post`. Other ways with a secret become the latter.
+    /// How it shows who it is: `none`, `client_secret_post` or `client_secret_basic`. A client with a secret is told the second, and may
+    /// show it in either way.
     #[serde(default)]
     #[schema(value_type = Option<String>, examples("none"))]
     token_endpoint_auth_method: Value,
@@ -182,7 +183,9 @@ fn checked(body: Registration) -> Result<(String, Vec<String>, bool, bool), OAut
     let has_secret = match string("token_endpoint_auth_method", token_endpoint_auth_method)?.as_deref() {
         None | Some("none") => false,
         Some("client_secret_post" | "client_secret_basic") => true,
-        Some(_) => return Err(metadata("token_endpoint_auth_method: use none or client_secret_post")),
+        Some(_) => {
+            return Err(metadata("token_endpoint_auth_method: use none, client_secret_post or client_secret_basic"));
+        }
     };
     let has =
         |list: &Option<Vec<String>>, name: &str| list.as_ref().is_none_or(|list| list.iter().any(|one| one == name));

@@ -10,7 +10,7 @@ use zenovay_store::{Exchange, ExchangeRefusal, Issued, McpGrant, NewAuditEntry, 
 
 use super::caller::Program;
 use super::clients;
-use super::params::{Field, Fields, Form, Params};
+use super::params::{Field, Fields, Form, FromClient, Params};
 use super::refusal::{OAuthError, OAuthRefusal, Refused};
 use super::resource::resource_of;
 use crate::http::document::{Answer, Operation};
@@ -107,9 +107,16 @@ impl Fields for ExchangeRequest {
     ];
 }
 
-const CLIENT_ID: Field = Field::required("client_id", "The client.", "https://app.example/oauth/client.json");
-const CLIENT_SECRET: Field =
-    Field::optional("client_secret", "Its secret, if it has one.", "Qm7vX2bT9cLr4KpW8sYf3HnD6gJzA1eU5oRiVtCkBqM");
+const CLIENT_ID: Field = Field::optional(
+    "client_id",
+    "The client; needed where it is not in the header `Authorization: Basic`.",
+    "https://app.example/oauth/client.json",
+);
+const CLIENT_SECRET: Field = Field::optional(
+    "client_secret",
+    "Its secret, if it has one and does not show it in the header.",
+    "Qm7vX2bT9cLr4KpW8sYf3HnD6gJzA1eU5oRiVtCkBqM",
+);
 
 /// What a client takes back.
 pub struct Revocation;
@@ -128,20 +135,20 @@ pub async fn token(
     state: web::Data<AppState>,
     form: Form<ExchangeRequest>,
 ) -> Result<Described<Tokens>, ApiError> {
-    let params = form.read().await?;
-    match exchange(&state, &params).await {
+    let sent = form.read_of_client().await?;
+    match exchange(&state, &sent).await {
         Ok(tokens) => {
             program.was_right(&state).await;
             let mut response = HttpResponse::Ok();
             response.insert_header((header::CACHE_CONTROL, "no-store")).insert_header((header::PRAGMA, "no-cache"));
             Ok(response.json(tokens).into())
         }
-        Err(refused) => refused.respond().map(Described::from),
+        Err(refused) => refused.respond_to_client(&sent).map(Described::from),
     }
 }
 
-async fn exchange(state: &web::Data<AppState>, params: &Params) -> Result<Tokens, Refused> {
-    let client_id = client_of(state, params).await.inspect_err(count)?;
+async fn exchange(state: &web::Data<AppState>, sent: &FromClient) -> Result<Tokens, Refused> {
+    let (client_id, params) = (client_of(state, sent).await.inspect_err(count)?, &sent.params);
     let resource = resource_of(state, params).inspect_err(|_| counter("other_resource").increment(1))?;
     let now = state.clock.reading().steady;
     let drawn = Drawn::new(state);
@@ -174,8 +181,8 @@ fn count(refused: &Refused) {
 }
 
 /// The client that a request comes from.
-async fn client_of(state: &web::Data<AppState>, params: &Params) -> Result<String, Refused> {
-    let (id, secret) = (params.required("client_id")?, params.one("client_secret")?);
+async fn client_of(state: &web::Data<AppState>, sent: &FromClient) -> Result<String, Refused> {
+    let (id, secret) = sent.client()?;
     if clients::is_client(state, id, secret, state.clock.reading().steady).await? {
         return Ok(id.to_owned());
     }
@@ -298,30 +305,31 @@ pub async fn revoke(
     state: web::Data<AppState>,
     form: Form<Revocation>,
 ) -> Result<Described<TakenBack>, ApiError> {
-    let params = form.read().await?;
-    match take_back(&state, &params).await {
+    let sent = form.read_of_client().await?;
+    match take_back(&state, &sent).await {
         Ok(()) => {
             program.was_right(&state).await;
             Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).finish().into())
         }
-        Err(refused) => refused.respond().map(Described::from),
+        Err(refused) => refused.respond_to_client(&sent).map(Described::from),
     }
 }
 
-async fn take_back(state: &web::Data<AppState>, params: &Params) -> Result<(), Refused> {
-    let client_id = client_of(state, params).await?;
-    let token = params.required("token")?;
+async fn take_back(state: &web::Data<AppState>, sent: &FromClient) -> Result<(), Refused> {
+    let client_id = client_of(state, sent).await?;
+    let token = sent.params.required("token")?;
     let formats = [KeyFormat::REFRESH_TOKEN, KeyFormat::ACCESS_TOKEN];
     // What was never a token needs no taking back (RFC 7009 §2.2).
     let Some(token) = formats.iter().find_map(|format| format.parse(token).ok()) else { return Ok(()) };
     let (digest, now) = (token.digest(), state.clock.reading().steady);
     let taken = blocking(state, move |state| {
-        if let Some(grant) = state.store.revoke_token(&digest, &client_id, now)? {
-            record(state, &grant, "oauth.revoke", now)?;
+        let taken = state.store.revoke_token(&digest, &client_id, now)?;
+        if let Ok(Some(grant)) = &taken {
+            record(state, grant, "oauth.revoke", now)?;
         }
-        Ok(())
+        Ok(taken.map(drop))
     });
-    Ok(taken.await?)
+    taken.await?.map_err(|refusal| OAuthRefusal::from(refusal).into())
 }
 
 #[cfg(test)]

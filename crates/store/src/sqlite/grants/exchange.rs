@@ -11,7 +11,8 @@ use super::rows::{CodeRow, GrantRow, TokenKind, TokenRow, digest_bytes, load_gra
 use crate::grants_schema::{oauth_codes, oauth_grants, oauth_tokens};
 use crate::{
     ACCESS_TOKEN_MS, CODE_MS, CODE_REMEMBERED_MS, CODES_MAX, Consent, Exchange, ExchangeRefusal, GRANT_MS, GRANTS_MAX,
-    Issued, McpGrant, NewCode, NewTokens, REFRESH_GRACE_MS, REFRESH_TOKEN_MS, StoreError, TOKENS_MAX,
+    Issued, McpGrant, NewCode, NewTokens, REFRESH_GRACE_MS, REFRESH_TOKEN_MS, REFRESHES_IN_GRACE_MAX, StoreError,
+    TOKENS_MAX,
 };
 
 type Exchanged = Result<Issued, ExchangeRefusal>;
@@ -223,7 +224,14 @@ pub(super) fn refresh(
             diesel::delete(oauth_grants::table.find(&grant.id)).execute(conn)?;
             return Ok(Err(ExchangeRefusal::Reused));
         }
-        Some(_) => {}
+        Some(replaced_at) => {
+            let of_grant = oauth_tokens::grant_id.eq(&grant.id).and(oauth_tokens::kind.eq(TokenKind::Refresh.as_str()));
+            let is_since = oauth_tokens::created_at.ge(replaced_at).and(oauth_tokens::digest.ne(digest_bytes(digest)));
+            let since = oauth_tokens::table.filter(of_grant.and(is_since));
+            if since.count().get_result::<i64>(conn)? >= i64::from(REFRESHES_IN_GRACE_MAX) {
+                return Ok(Err(ExchangeRefusal::UsedTooOften));
+            }
+        }
         None => {
             diesel::update(oauth_tokens::table.find(digest_bytes(digest)))
                 .set(oauth_tokens::replaced_at.eq(Some(at)))

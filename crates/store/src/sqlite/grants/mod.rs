@@ -159,20 +159,26 @@ impl GrantStore for SqliteStore {
         })
     }
 
-    fn revoke_token(&self, digest: &KeyDigest, client_id: &str, now: Timestamp) -> Result<Option<McpGrant>> {
+    fn revoke_token(
+        &self,
+        digest: &KeyDigest,
+        client_id: &str,
+        now: Timestamp,
+    ) -> Result<Result<Option<McpGrant>, ExchangeRefusal>> {
         self.write_urgently(|conn| {
             let found: Option<TokenRow> =
                 oauth_tokens::table.find(digest_bytes(digest)).select(TokenRow::as_select()).first(conn).optional()?;
-            let Some(token) = found else { return Ok(None) };
-            let Some(row) = load_grant(conn, &token.grant_id)?.filter(|row| row.client_id == client_id) else {
-                return Ok(None);
-            };
+            let Some(token) = found else { return Ok(Ok(None)) };
+            let Some(row) = load_grant(conn, &token.grant_id)? else { return Ok(Ok(None)) };
+            if row.client_id != client_id {
+                return Ok(Err(ExchangeRefusal::OtherClient));
+            }
             if token.kind == TokenKind::Access.as_str() {
                 diesel::delete(oauth_tokens::table.find(digest_bytes(digest))).execute(conn)?;
-                return Ok(None);
+                return Ok(Ok(None));
             }
             diesel::delete(oauth_grants::table.find(&row.id)).execute(conn)?;
-            Ok(Some(row.grant(now)?))
+            Ok(Ok(Some(row.grant(now)?)))
         })
     }
 
