@@ -9,6 +9,7 @@ from uuid import UUID
 
 from zenovay_api_client import AuthenticatedClient, Client
 from zenovay_api_client.api.account import usage_usage
+from zenovay_api_client.api.activity import activity_show
 from zenovay_api_client.api.analytics import analytics_overview
 from zenovay_api_client.api.application import application_start
 from zenovay_api_client.api.assistants import mcp_message
@@ -225,6 +226,10 @@ def doctor() -> None:
     assert doctor_show.sync_detailed(client=with_key).status_code == HTTPStatus.OK
 
 
+def activity() -> None:
+    assert activity_show.sync_detailed(client=with_key).status_code == HTTPStatus.OK
+
+
 def audit_trail() -> None:
     assert trail_list.sync_detailed(TEAM, client=with_key, limit=1).status_code == HTTPStatus.OK
 
@@ -354,6 +359,7 @@ CALLS: dict[str, Callable[[], None]] = {
     "Public": public,
     "Script": script,
     "Operations": operations,
+    "Activity": activity,
     "Doctor": doctor,
     "Documents": documents,
     "Application": application,

@@ -347,6 +347,10 @@ const calls: Record<string, () => Promise<void>> = {
     const clock = data?.data.checks.find(({ check }) => check === "clock");
     expect(clock?.state === "ok" && clock.problem === null, "the clock");
   },
+  async Activity() {
+    const { data } = await client.GET("/api/server/activity", { params: { query: { range: "24h" } } });
+    expect(data?.data.step_seconds === 300 && data.data.requests.length === 3, "the last day");
+  },
   async Operations() {
     const { data } = await client.GET("/readyz");
     expect(data?.status === "ready", "ready");

@@ -2,6 +2,7 @@
 
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "the numbers of tests are small"))]
 
+pub mod activity;
 pub mod alerts;
 mod allocator;
 pub mod backends;

@@ -64,6 +64,7 @@ impl Maintenance {
             let keepers = state.keepers();
             loop {
                 state.metrics.upkeep();
+                state.activity.look(&state);
                 report("folded strings", note_folded(&state));
                 watch.look(&clock);
                 report("salts", state.ingest.rotate_salts(clock.reading().steady).map_err(TaskError::from));

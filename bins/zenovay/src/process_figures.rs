@@ -2,6 +2,7 @@
 //! `/proc`, what is read from there is absent.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::statvfs;
@@ -70,9 +71,42 @@ pub fn report_disk(directory: &Path) {
     }
 }
 
+/// The unit of `st_blocks`, whatever the blocks of the disk are.
+const BLOCK_BYTES: u64 = 512;
+
+/// What the files below `directory` occupy on their disk, in bytes; a file with several names counts once for all of them, when all
+/// are below. Links are not followed, and what cannot be read is not counted; `None` when `directory` itself cannot be. It takes as
+/// long as there are files.
+pub fn bytes_below(directory: &Path) -> Option<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(directory).ok()?.flatten() {
+        let Ok(file) = entry.metadata() else { continue };
+        bytes += file.blocks() * BLOCK_BYTES / file.nlink().max(1);
+        if file.is_dir() {
+            bytes += bytes_below(&entry.path()).unwrap_or(0);
+        }
+    }
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Sabotage: count a file once for each of its names, or not look into directories.
+    #[test]
+    fn files_are_counted_wherever_they_are_and_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let empty = bytes_below(directory.path()).unwrap();
+        fs::create_dir(directory.path().join("below")).unwrap();
+        fs::write(directory.path().join("below/file"), vec![7; 100_000]).unwrap();
+        let once = bytes_below(directory.path()).unwrap();
+        assert!(once >= empty + 100_000, "{empty} {once}");
+        fs::hard_link(directory.path().join("below/file"), directory.path().join("another")).unwrap();
+        let twice = bytes_below(directory.path()).unwrap();
+        assert!(twice < once + 50_000, "{once} {twice}");
+        assert_eq!(bytes_below(&directory.path().join("another")), None);
+    }
 
     #[test]
     fn fields_are_counted_behind_the_name() {

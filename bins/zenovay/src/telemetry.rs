@@ -99,7 +99,7 @@ const SECONDS: &[f64] = &[
 ];
 
 /// The same for each route, of which there are many: fewer lines of the page.
-const ROUTE_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+pub(crate) const ROUTE_SECONDS: &[f64; 11] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
 /// The metrics of this process, for `/metrics`.
 #[derive(Clone)]
@@ -155,8 +155,7 @@ impl Metrics {
     /// has it.
     pub fn ingest_outcomes(&self) -> Vec<IngestOutcomes> {
         let page = self.handle.render();
-        let lines = page.lines().filter_map(|line| line.strip_prefix("zenovay_ingest_outcomes_total{"));
-        lines.filter_map(IngestOutcomes::read).collect()
+        page.lines().filter_map(|line| IngestOutcomes::of(&Sample::read(line)?)).collect()
     }
 
     /// Moves samples into their buckets. Called now and then, so that memory does not grow while nobody reads.
@@ -177,14 +176,42 @@ pub struct IngestOutcomes {
 }
 
 impl IngestOutcomes {
-    /// Reads what follows the name of the metric on its line.
-    fn read(line: &str) -> Option<Self> {
-        let (labels, count) = line.split_once("} ")?;
-        let value = |name: &str| {
-            let mut labels = labels.split(',').filter_map(|label| label.split_once('='));
-            labels.find(|(label, _)| *label == name).map(|(_, value)| value.trim_matches('"').to_owned())
+    fn of(sample: &Sample<'_>) -> Option<Self> {
+        let label = |name| sample.label(name).map(str::to_owned);
+        let is_it = sample.name == "zenovay_ingest_outcomes_total";
+        is_it.then_some(Self {
+            outcome: label("outcome")?,
+            reason: label("reason")?,
+            count: sample.value.parse().ok()?,
+        })
+    }
+}
+
+/// A line of the page of metrics that has a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sample<'a> {
+    /// The name of the metric; of a histogram with what the line is of it.
+    pub(crate) name: &'a str,
+    labels: &'a str,
+    /// The number, as it is written.
+    pub(crate) value: &'a str,
+}
+
+impl<'a> Sample<'a> {
+    /// Reads a line; `None` for comments and empty lines.
+    pub(crate) fn read(line: &'a str) -> Option<Self> {
+        let (what, value) = line.trim().rsplit_once(' ').filter(|_| !line.starts_with('#'))?;
+        let (name, labels) = match what.split_once('{') {
+            Some((name, labels)) => (name, labels.strip_suffix('}')?),
+            None => (what, ""),
         };
-        Some(Self { outcome: value("outcome")?, reason: value("reason")?, count: count.trim().parse().ok()? })
+        Some(Self { name, labels, value })
+    }
+
+    /// The value of the label `name`. No value of a label has a comma or a quote in it.
+    pub(crate) fn label(&self, name: &str) -> Option<&'a str> {
+        let mut labels = self.labels.split(',').filter_map(|label| label.split_once('='));
+        labels.find(|(label, _)| *label == name).map(|(_, value)| value.trim_matches('"'))
     }
 }
 
@@ -268,6 +295,11 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
         "zenovay_long_questions",
         MetricKind::Gauge,
         "Questions of the console that go on without their request, or whose answer waits.",
+    ),
+    (
+        "zenovay_slow_questions_total",
+        MetricKind::Counter,
+        "Questions of the event store that took longer than half a second, their wait for a turn included.",
     ),
     ("zenovay_long_answer_bytes", MetricKind::Gauge, "Size of the answers that wait to be fetched, in bytes."),
     (
@@ -645,11 +677,30 @@ mod tests {
 
     #[test]
     fn outcomes_are_read_from_their_lines() {
-        let read = |line| IngestOutcomes::read(line).map(|read| (read.outcome, read.reason, read.count));
+        let read = |line| Some(IngestOutcomes::of(&Sample::read(line)?)?).map(|of| (of.outcome, of.reason, of.count));
         let expected = Some(("dropped".to_owned(), "bot".to_owned(), 7));
-        assert_eq!(read(r#"outcome="dropped",reason="bot"} 7"#), expected);
-        assert_eq!(read(r#"reason="bot",outcome="dropped"} 7"#), expected);
-        assert_eq!((read("} 7"), read("")), (None, None));
+        assert_eq!(read(r#"zenovay_ingest_outcomes_total{outcome="dropped",reason="bot"} 7"#), expected);
+        assert_eq!(read(r#"zenovay_ingest_outcomes_total{reason="bot",outcome="dropped"} 7"#), expected);
+        assert_eq!(read(r#"zenovay_sign_ins_total{reason="bot",outcome="dropped"} 7"#), None);
+        assert_eq!((read("zenovay_ingest_outcomes_total 7"), read("")), (None, None));
+    }
+
+    /// Sabotage: look for the end of the labels at the first brace.
+    #[test]
+    fn lines_of_the_page_are_read() {
+        let route = r#"zenovay_http_requests_total{route="/e/{code}",status="2xx"} 12"#;
+        let read = Sample::read(route).unwrap();
+        assert_eq!((read.name, read.value), ("zenovay_http_requests_total", "12"));
+        assert_eq!(
+            [read.label("route"), read.label("status"), read.label("le")],
+            [Some("/e/{code}"), Some("2xx"), None]
+        );
+        assert_eq!(
+            Sample::read("zenovay_writable 1").map(|read| (read.name, read.value)),
+            Some(("zenovay_writable", "1"))
+        );
+        assert_eq!(Sample::read("# HELP zenovay_writable 1 when events can be stored now, otherwise 0"), None);
+        assert_eq!((Sample::read(""), Sample::read("x{ 1")), (None, None));
     }
 
     #[test]

@@ -132,6 +132,7 @@ fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
         ("POST", "/api/status/incidents/{incident_id}/updates", Actor, ManageStatus),
         ("DELETE", "/api/status/incidents/{incident_id}", Actor, ManageStatus),
         ("GET", "/api/doctor", Actor, ReadDoctor),
+        ("GET", "/api/server/activity", Actor, ReadDoctor),
     ]
 }
 

@@ -130,8 +130,10 @@ async fn operators_tell_of_incidents() {
         let told = app.get("/api/session").session(session).send().await.expect(200).data();
         assert_eq!((&told["operator"], &told["server_health"]), (&json!(operator), &json!(health)));
         // What is said to be readable is.
-        let report = app.get("/api/doctor").session(session).send().await;
-        assert_eq!(report.status == 200, health);
+        for path in ["/api/doctor", "/api/server/activity"] {
+            let report = app.get(path).session(session).send().await;
+            assert_eq!(report.status == 200, health, "{path}");
+        }
     }
     run(&app, 10);
     let made = write(&app, all, &owner, &slow(&["api", "dashboard"])).await.expect(201);

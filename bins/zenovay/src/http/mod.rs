@@ -90,7 +90,7 @@ pub fn app(
 }
 
 /// Where events come in: the requests whose first failure must be seen as a rise.
-const EVENT_ROUTES: [&str; 2] = ["/e/{code}", "/api/v1/events"];
+pub(crate) const EVENT_ROUTES: [&str; 2] = ["/e/{code}", "/api/v1/events"];
 
 /// Puts the counts of requests on the page of metrics at zero, so that the first of each can be seen as a rise. Counts that
 /// have begun stay. Those of other routes begin with the first request: a page of all of them has thousands of lines.

@@ -16,6 +16,7 @@ use super::envelope::ApiError;
 use super::errors::SOON_S;
 use super::giving_way::RunningQueries;
 use super::turns::{Asking, Turn, Turns};
+use crate::activity::SlowQuestions;
 
 /// How long a query may wait for its turn.
 const QUEUE_TIME: Duration = Duration::from_secs(30);
@@ -33,12 +34,13 @@ pub struct QueryPool {
     running: Arc<RunningQueries>,
     time: Duration,
     memory: Arc<MemoryPool>,
+    slow: Arc<SlowQuestions>,
 }
 
 impl QueryPool {
     /// A pool over `events` with as many turns as the machine has cores, so that readers never take more threads than
-    /// that from ingest.
-    pub fn new(events: Arc<dyn EventStore>, time: Duration, memory_bytes: usize) -> Self {
+    /// that from ingest. Slow questions are noted in `slow`.
+    pub fn new(events: Arc<dyn EventStore>, time: Duration, memory_bytes: usize, slow: Arc<SlowQuestions>) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             events,
@@ -46,7 +48,13 @@ impl QueryPool {
             running: Arc::default(),
             time,
             memory: Arc::new(MemoryPool::new(counted(memory_bytes))),
+            slow,
         }
+    }
+
+    /// The slow questions, of which others may be noted.
+    pub fn slow(&self) -> &Arc<SlowQuestions> {
+        &self.slow
     }
 
     /// Runs `ask` when it is the turn of `asking`. Dropping the future cancels it.
@@ -71,10 +79,11 @@ impl QueryPool {
         progress: &Arc<Progress>,
         ask: impl FnOnce(&QuerySession<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, ApiError> {
+        let asked = Instant::now();
         let turn = tokio::time::timeout(QUEUE_TIME, self.turns.take(asking)).await;
         let turn = turn.map_err(|_elapsed| ApiError::unavailable("Too many queries at once", SOON_S))?;
         let budget = Budget::sharing(self.time, &self.memory).reporting_to(Arc::clone(progress));
-        self.run_with(asking, Some(turn), budget, ask).await
+        self.run_with(asking, asked, Some(turn), budget, ask).await
     }
 
     /// Runs `ask` for `asking` at once. For questions that are answered from the last minutes alone: nobody's queries delay them.
@@ -86,12 +95,13 @@ impl QueryPool {
         asking: Asking,
         ask: impl FnOnce(&QuerySession<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        self.run_with(asking, None, Budget::never_waiting(self.time, &self.memory), ask).await
+        self.run_with(asking, Instant::now(), None, Budget::never_waiting(self.time, &self.memory), ask).await
     }
 
     async fn run_with<T: Send + 'static>(
         &self,
         asking: Asking,
+        asked: Instant,
         turn: Option<Turn>,
         budget: Budget,
         ask: impl FnOnce(&QuerySession<'_>) -> Result<T, QueryError> + Send + 'static,
@@ -100,10 +110,14 @@ impl QueryPool {
         let budget = budget.giving_way(running);
         let _cancel = CancelOnDrop(budget.clone());
         let events = Arc::clone(&self.events);
+        let begun = self.slow.begin(asking.website);
         let span = tracing::Span::current();
         let result = web::block(move || {
             let _turn = turn;
-            span.in_scope(|| ask(&QuerySession { events: events.as_ref(), budget: &budget }))
+            let began = Instant::now();
+            let answer = span.in_scope(|| ask(&QuerySession { events: events.as_ref(), budget: &budget }));
+            begun.ended(began.duration_since(asked), began.elapsed(), &answer);
+            answer
         });
         match result.await {
             Ok(answer) => Ok(answer?),

@@ -6,16 +6,18 @@
 
 use std::sync::{Arc, LazyLock};
 
+use actix_web::body::BoxBody;
 use actix_web::guard;
 use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::middleware::{Next, from_fn};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Route, web};
 use zenovay_domain::ErrorCode;
 
 use super::console::{
-    Console, account, audience, doctor, error_groups, funnels, goals, heatmaps as console_heatmaps, install, instance,
-    invitations, keys, live, mcp_clients, numbers, passkeys, performance, plan, queries, resets, second_factor,
-    session, session_replays, shares, sites, source_maps, status, teams, trail, users, welcome,
+    Console, account, activity, audience, doctor, error_groups, funnels, goals, heatmaps as console_heatmaps, install,
+    instance, invitations, keys, live, mcp_clients, numbers, passkeys, performance, plan, queries, resets,
+    second_factor, session, session_replays, shares, sites, source_maps, status, teams, trail, users, welcome,
 };
 use super::cors::Origins;
 use super::document::{self, Operation};
@@ -30,6 +32,7 @@ use super::{
     application, assets, batch, capture, capture_replay, cors, mcp, operations, plausible, public, response_layer,
     tracking,
 };
+use crate::activity::asked_by;
 
 /// One route.
 pub struct Endpoint {
@@ -389,6 +392,7 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         post("/api/status/incidents/{incident_id}/updates", status::update, "Tell how an incident goes on"),
         delete("/api/status/incidents/{incident_id}", status::delete, "Take an incident back"),
         get("/api/doctor", doctor::show, "What is wrong with the server"),
+        get("/api/server/activity", activity::show, "What the server did in the last hours"),
         post("/mcp", mcp::message, "A message of an assistant").readable_by(Origins::Clients),
         get("/mcp", mcp::nothing_but_messages, "Refused: there are no streams").readable_by(Origins::Clients),
         delete("/mcp", mcp::nothing_but_messages, "Refused: there are no sessions").readable_by(Origins::Clients),
@@ -458,7 +462,13 @@ impl Path {
         let mut resource = web::resource(self.pattern).app_data(route);
         for &endpoint in &self.endpoints {
             let method = guard::fn_guard(|context| endpoint.answers(&context.head().method));
-            resource = resource.route((endpoint.mount)(web::route().guard(method)));
+            let mut route = (endpoint.mount)(web::route().guard(method));
+            // Hits, of which there are many, ask nothing.
+            if endpoint.origins != Origins::Asking {
+                let pattern = self.pattern;
+                route = route.wrap(from_fn(move |req, next: Next<BoxBody>| asked_by(pattern, next.call(req))));
+            }
+            resource = resource.route(route);
         }
         let path = Arc::new(self);
         let allowed = path.allowed();

@@ -17,6 +17,7 @@ use zenovay_ingest::{OpenVisit, Pipeline, Refusal, RefusalReason};
 use zenovay_limits::{Counts, MemoryCounts};
 use zenovay_store::{CachedDirectory, Metadata, StoreError};
 
+use crate::activity::{Activity, SlowQuestions};
 use crate::alerts::Alerts;
 use crate::backup::Backups;
 use crate::bootstrap;
@@ -111,6 +112,8 @@ pub struct AppState {
     pub mail: Option<Arc<Mail>>,
     /// How many events teams stored in their months.
     pub event_quotas: EventQuotas,
+    /// What the server did in the last hours.
+    pub activity: Activity,
     /// Who was told of what is wrong with the installation.
     pub alerts: Alerts,
     /// Which visitors were erased.
@@ -162,11 +165,12 @@ impl AppState {
         let backups =
             Backups::new(config, Arc::clone(&clock), Arc::clone(&events), Arc::clone(&captures), Arc::clone(&erasures));
         let started_at = clock.reading().steady;
+        let slow = Arc::new(SlowQuestions::new(Arc::clone(&clock)));
         Self {
             clock,
             directory: Arc::new(CachedDirectory::new(store.clone())),
             store,
-            queries: QueryPool::new(Arc::clone(&events), query_time, config.query_memory_bytes()),
+            queries: QueryPool::new(Arc::clone(&events), query_time, config.query_memory_bytes(), slow),
             events,
             captures,
             capture_limits: CaptureLimits::default(),
@@ -197,6 +201,7 @@ impl AppState {
             key_log: KeyLog::default(),
             passkeys: config.public_url.as_ref().and_then(Passkeys::at),
             mail: None,
+            activity: Activity::default(),
             alerts: Alerts::open(config),
             erasures,
             backups: Arc::new(backups),

@@ -17,6 +17,8 @@ use zenovay_domain::{
 };
 use zenovay_store::Theme;
 
+use crate::activity::{RequestClass, SlowEnd};
+
 /// An instant, written as ISO-8601 in UTC with milliseconds: `2026-06-13T12:00:00.000Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Instant(pub Timestamp);
@@ -155,6 +157,10 @@ names! {
     PhaseName(IncidentPhase): IncidentPhase::ALL.iter().map(|phase| phase.as_str());
     /// Whether a key acts for a person or for a team.
     KeyKindName(KeyKind): KeyKind::NAMES;
+    /// What requests are for: `events` brings events and what pages tell beside them, `api` asks or changes something, `pages` are pages, files and health checks.
+    RequestClassName(RequestClass): RequestClass::ALL.map(RequestClass::as_str);
+    /// How a slow question ended: with an answer, because whoever asked left, at the limit of time or of memory, or with another error.
+    SlowEndName(SlowEnd): SlowEnd::ALL.map(SlowEnd::as_str);
 }
 
 /// The schema of a string that is one of `values`.

@@ -2,6 +2,7 @@
 //! nothing else.
 
 pub mod account;
+pub mod activity;
 mod answers;
 pub mod audience;
 mod body;

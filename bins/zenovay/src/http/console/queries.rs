@@ -20,6 +20,7 @@ use zenovay_query::{Progress, QueryError};
 
 use super::sse::{EventStream, Frames, PULSE, response};
 use super::{Console, NoContent};
+use crate::activity::still_asked;
 use crate::http::document::{Answer, Header, Operation};
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, Identity, Permission, ReadLongQuestion};
@@ -106,7 +107,7 @@ impl Asks {
         work: impl Future<Output = Result<Success<T>, ApiError>> + 'static,
     ) -> Result<Answered<T>, ApiError> {
         let Some(asker) = self.asker else { return work.await.map(Answered::Now) };
-        let mut work = Box::pin(work);
+        let mut work = Box::pin(still_asked(work));
         if let Ok(answer) = timeout(self.state.long_questions.at_once(), &mut work).await {
             return answer.map(Answered::Now);
         }

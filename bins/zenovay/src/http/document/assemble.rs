@@ -28,6 +28,7 @@ type Tag = (&'static str, &'static str, &'static str);
 /// The parts of the API, in the order in which the page shows them.
 const TAGS: &[Tag] = &[
     ("instance", "Server", "What the pages need to know of the server."),
+    ("activity", "Activity", "What the server did in the last hours."),
     ("doctor", "Doctor", "What is wrong with the server, and what to do about it."),
     ("status", "Status page", "How the parts of the server are, and what whoever runs it says about that."),
     ("teams", "Teams", "Teams, also called workspaces, and who is in them."),
