@@ -80,6 +80,72 @@ const sent = (open, fields, send, words) => async (page) => {
 };
 
 /** Who sees the page, its name, its address, its heading, and what is done on it first. */
+/** What the server did, before its first minute was over. */
+const quiet = {
+  since: "2026-06-13T12:00:00.000Z",
+  step_seconds: 60,
+  points: [],
+  events: { stored: 0, dropped: 0, refused: 0, reasons: [] },
+  requests: ["events", "api", "pages"].map((name) => ({ class: name, count: 0, client_errors: 0, server_errors: 0, p50_ms: null, p95_ms: null, p99_ms: null })),
+  now: { at: "2026-06-13T12:00:00.000Z", queue: 0, memory_bytes: 62_914_560 },
+  disk: { data_bytes: 1_048_576, free_bytes: 42_949_672_960, size_bytes: 85_899_345_920, data_bytes_per_day: null, full_in_days: null, growth_is_known: false },
+  slow_questions: { over_ms: 500, count: 0, slowest: [] },
+};
+/** What it did in a day, of which nobody looked for half an hour. */
+const busyDay = () => {
+  const known = (index) => index < 12 || index > 17;
+  const points = Array.from({ length: 288 }, (_, index) => {
+    const of = (value) => (known(index) ? value : null);
+    const wave = 1 + Math.sin(index / 40);
+    return {
+      at: new Date(Date.UTC(2026, 5, 13, 12) + index * 300_000).toISOString(),
+      measured_seconds: known(index) ? 300 : 0,
+      stored: of(Math.round(4_000 + 1_000 * wave)),
+      dropped: of(140),
+      refused: of(10),
+      events_p95_ms: of(3 + wave),
+      api_p95_ms: of(40 + 30 * wave),
+      server_errors: of(0),
+      slow_questions: of(0),
+      queue: of(index % 50 === 0 ? 3 : 0),
+      memory_bytes: of(94_371_840),
+      data_bytes: of(7_000_000_000 + index * 5_000_000),
+      disk_free_bytes: of(20_000_000_000 - index * 5_000_000),
+    };
+  });
+  const slow = { at: "2026-06-14T10:14:16.000Z", route: "/api/websites/{website_id}/breakdown", website: { id: "0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b", domain: "shop.example.com" }, waited_ms: 20, took_ms: 2_812, end: "answered" };
+  return {
+    ...quiet,
+    step_seconds: 300,
+    points,
+    events: {
+      stored: 1_440_000,
+      dropped: 40_300,
+      refused: 2_900,
+      reasons: [
+        { outcome: "dropped", reason: "bot", count: 40_000 },
+        { outcome: "refused", reason: "domain_not_authorized", count: 2_500 },
+        { outcome: "refused", reason: "queue_full", count: 400 },
+        { outcome: "dropped", reason: "gpc_opted_out", count: 300 },
+      ],
+    },
+    requests: [
+      { class: "events", count: 1_483_200, client_errors: 2_500, server_errors: 400, p50_ms: 1.8, p95_ms: 4.2, p99_ms: 9.7 },
+      { class: "api", count: 8_214, client_errors: 12, server_errors: 0, p50_ms: 12.5, p95_ms: 71, p99_ms: 612 },
+      { class: "pages", count: 2_120, client_errors: 3, server_errors: 0, p50_ms: 0.5, p95_ms: 0.9, p99_ms: 2.4 },
+    ],
+    now: { at: "2026-06-14T12:00:00.000Z", queue: 0, memory_bytes: 94_371_840 },
+    disk: { data_bytes: 8_440_000_000, free_bytes: 18_560_000_000, size_bytes: 85_899_345_920, data_bytes_per_day: 1_440_000_000, full_in_days: 12, growth_is_known: true },
+    slow_questions: { over_ms: 500, count: 2, slowest: [slow, { ...slow, at: "2026-06-14T09:01:00.000Z", route: "/mcp", website: null, waited_ms: 0, took_ms: 700, end: "cancelled" }] },
+  };
+};
+/** The page with this in place of what the server did. */
+const told = (data) => async (page) => {
+  await page.route("**/api/server/activity?*", (route) => route.fulfill({ json: { success: true, data, timestamp: data.since } }));
+  await page.reload();
+  await page.getByText("Memory of the server").waitFor();
+};
+
 const pages = () => [
   ["nobody", "login", "/login", "Sign in"],
   ["nobody", "login-wrong", "/login", "Sign in", async (page) => { await press("Sign in")(page); await page.locator("[aria-invalid=true]").first().waitFor(); }],
@@ -145,6 +211,11 @@ const pages = () => [
   ["owner", "server", "/settings/server", "Server health", async (page) => { await page.getByText("Open files", { exact: true }).waitFor(); }],
   ["owner", "server-page", "/settings/server", "Server health", async (page) => { await page.getByLabel("Check the tag on a page").fill("https://127.0.0.1/"); await page.getByRole("button", { name: "Check", exact: true }).click(); await page.getByText("is not fetched").waitFor(); }],
   ["viewer", "server-viewer", "/settings/server", "Server health"],
+  ["owner", "activity", "/settings/server/activity", "Server activity", async (page) => { await page.getByText("Memory of the server").waitFor(); }],
+  ["owner", "activity-day", "/settings/server/activity?range=24h", "Server activity", told(busyDay())],
+  ["owner", "activity-table", "/settings/server/activity?range=24h", "Server activity", async (page) => { await told(busyDay())(page); await press("Table")(page); await page.getByRole("region", { name: "Chart as a table" }).waitFor(); }],
+  ["owner", "activity-started", "/settings/server/activity", "Server activity", told({ ...quiet, now: null })],
+  ["viewer", "activity-viewer", "/settings/server/activity", "Server activity"],
   ["owner", "lost", "/nowhere", "There is no page here"],
   ["free", "not-yours", `/websites/${known.busy}`, "There is no page here"],
   ["viewer", "install-viewer", `/websites/${known.waiting}`, "shop.example.com"],
@@ -154,6 +225,39 @@ const pages = () => [
 ];
 
 tour(() => ({ server, browser, storage: known }), pages);
+
+test("what the server did is read tile by tile, as a line and as a table, and the address says of which time", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner });
+  await page.route("**/api/server/activity?*", (route) => {
+    const isDay = new URL(route.request().url()).searchParams.get("range") === "24h";
+    return route.fulfill({ json: { success: true, data: isDay ? busyDay() : quiet, timestamp: quiet.since } });
+  });
+  await page.goto("/settings/server/activity");
+  await page.getByRole("heading", { name: "The server has just started" }).waitFor();
+  await page.getByText("Known six hours after the start").first().waitFor();
+  await page.getByRole("radio", { name: "Last 24 hours" }).click();
+  await page.waitForURL("**/settings/server/activity?range=24h");
+  await page.getByRole("radio", { name: /^Stored: 1,440,000, / }).waitFor();
+  await page.getByText("About 12 days").waitFor();
+  const reasons = page.getByRole("region", { name: "Why events of the last 24 hours were not stored" });
+  assert.match(await reasons.innerText(), /Bot\s+Dropped\s+40,000[\s\S]*Queue full\s+The server\s+Refused\s+400/i);
+  const slow = page.getByRole("region", { name: /^2 questions of the last 24 hours/ });
+  assert.match(await slow.innerText(), /\/api\/websites\/\{website_id\}\/breakdown\s+2\.81.s\s+shop\.example\.com\s+Answered[\s\S]*\/mcp\s+700.ms\s+–\s+Cancelled/);
+  await page.getByRole("radio", { name: /^Not stored: / }).click();
+  await page.getByRole("figure", { name: "Not stored by five minutes, the last 24 hours" }).waitFor();
+  await page.getByRole("application", { name: /^Chart of not stored/ }).focus();
+  await page.keyboard.press("Home");
+  await page.locator(".tip").getByText("150", { exact: true }).waitFor();
+  await page.keyboard.press("b");
+  const table = page.getByRole("region", { name: "Chart as a table" });
+  await table.waitFor();
+  // Of a time in which nobody looked nothing is said.
+  assert.match(await table.innerText(), /15:00\s+–/);
+  await page.goBack();
+  await page.getByRole("heading", { name: "The server has just started" }).waitFor();
+  assert.deepEqual(problems, []);
+  await context.close();
+});
 
 test("a form is filled in and sent by the keyboard alone", async () => {
   const { page, context, problems } = await openTab(browser, server);

@@ -140,7 +140,25 @@ test("the server's health is in the settings of those alone who can open it, wha
   for (const role of [undefined, "viewer", "editor", "admin", "owner"]) {
     assert.ok(addresses(role, true).includes("/settings/server"), role);
     assert.ok(!addresses(role, false).includes("/settings/server"), role);
+    assert.equal(addresses(role, true).includes("/settings/server/activity"), true, role);
+    assert.equal(addresses(role, false).includes("/settings/server/activity"), false, role);
   }
+});
+
+test("what the server did is told in words, and what is its own fault is", async () => {
+  const { ACTIVITY_MEANINGS, byteUnit, ENDS, fullWords, isFault, reasonWords, REQUEST_CLASSES } = await load("rules/activity.ts");
+  assert.deepEqual(["bot", "queue_full", "gpc_opted_out"].map(reasonWords), ["Bot", "Queue full", "Opted out (GPC or DNT)"]);
+  assert.deepEqual(["disk_full", "internal", "bot", "rate_limited"].map(isFault), [true, true, false, false]);
+  // A disk fills: it is said when, and not before it is known.
+  assert.deepEqual([fullWords(3, false), fullWords(null, true)].map(({ words, soon }) => [words, soon]), [["Known six hours after the start", false], ["Not in sight", false]]);
+  assert.deepEqual([0, 1, 29, 30, 729, 900].map((days) => [fullWords(days, true).words, fullWords(days, true).soon]), [["Less than a day", true], ["About 1 day", true], ["About 29 days", true], ["About 30 days", false], ["About 729 days", false], ["About 2 years", false]]);
+  assert.deepEqual([[], [null, 1023], [1024], [5, 3 * 1024 ** 3], [1024 ** 6]].map(byteUnit), [1, 1, 1024, 1024 ** 3, 1024 ** 4]);
+  const { of } = ACTIVITY_MEANINGS.lost;
+  assert.deepEqual([of({ dropped: 2, refused: 3 }), of({ dropped: null, refused: null })], [5, null]);
+  // What the API can say has words.
+  const { components } = JSON.parse(readFileSync(new URL("../../api/openapi.json", import.meta.url), "utf8"));
+  assert.deepEqual(Object.keys(ENDS), components.schemas.SlowEndName.enum);
+  assert.deepEqual(Object.keys(REQUEST_CLASSES), components.schemas.RequestClassName.enum);
 });
 
 test("the status page says the worst, and never rounds an outage away", () => {

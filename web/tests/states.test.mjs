@@ -65,6 +65,7 @@ const pages = () => [
   ["owner", "usage", "/settings/usage", "Usage", /\/api\/.*\/usage/],
   ["owner", "limits", "/settings/usage/limits", "Usage", /\/api\/.*\/plan$/],
   ["owner", "audit", "/settings/audit", "Audit", /\/api\/.*\/audit/],
+  ["owner", "server-activity", "/settings/server/activity", "Server activity", /\/api\/server\/activity/],
   ["nobody", "status", "/status", "Status", /\/status\.json/],
   ["nobody", "share", known.share, "example.com", /\/api\/shares\/.*\/(totals|series|breakdown|goals|live)\b/],
   ["nobody", "share-itself", known.share, undefined, /\/api\/shares\/[^/]+$/],

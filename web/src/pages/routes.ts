@@ -38,5 +38,6 @@ export const pageRoutes: readonly Route[] = [
   { path: "/settings/usage", load: one(usage, "UsagePage"), frame: "workspace" },
   { path: "/settings/usage/limits", load: one(usage, "LimitsPage"), frame: "workspace" },
   { path: "/settings/server", load: () => import("./settings/server"), frame: "workspace" },
+  { path: "/settings/server/activity", load: () => import("./settings/server-activity"), frame: "workspace" },
   { path: "/settings/audit", load: () => import("./settings/audit"), frame: "workspace" },
 ];

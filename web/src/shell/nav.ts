@@ -86,7 +86,17 @@ export const settingsNav = (role: string | undefined, seesHealth: boolean): read
           : []),
       ],
     },
-    ...(seesHealth ? [{ group: "Server", items: [{ label: "Health", href: "/settings/server", icon: "gauge" }] } as const] : []),
+    ...(seesHealth
+      ? ([
+          {
+            group: "Server",
+            items: [
+              { label: "Health", href: "/settings/server", icon: "gauge" },
+              { label: "Activity", href: "/settings/server/activity", icon: "analytics" },
+            ],
+          },
+        ] as const)
+      : []),
   ];
 };
 

@@ -4,32 +4,23 @@ import type { Answer } from "../../api/client";
 import { useData } from "../../api/data";
 import { dateTime } from "../../lib/format";
 import { checkWords, FINDING_TONES, FINDING_WORDS, grouped, pageProblem, pieces, verdict, withInstants } from "../../rules/doctor";
-import { NotFound, Page } from "../../shell/page";
-import { Badge, Button, Card, Note } from "../../ui/basic";
+import { Page } from "../../shell/page";
+import { Badge, Button, Card } from "../../ui/basic";
 import { TextField, useForm } from "../../ui/form";
 import { Loaded } from "../parts/loaded";
+import { SERVER_CRUMBS, serverRefused } from "./server-refused";
 
 type Check = Answer<"/api/doctor", "get">["checks"][number];
-
-const CRUMBS = [{ label: "Settings", href: "/settings/account" }];
 
 export default function ServerPage() {
   const [page, setPage] = useState("");
   const report = useData("/api/doctor", { query: page === "" ? {} : { page } });
-  if (report.error?.status === 404) return <NotFound />;
-  if (report.error?.status === 403) {
-    return (
-      <Page title="Server health" crumbs={CRUMBS} narrow>
-        <Note icon="shield">
-          <b>Your role does not see this.</b> How the server is, is for owners and admins of the workspace that runs it.
-        </Note>
-      </Page>
-    );
-  }
+  const refused = serverRefused("Server health", "How the server is, is", report.error);
+  if (refused !== undefined) return <>{refused}</>;
   return (
     <Page
       title="Server health"
-      crumbs={CRUMBS}
+      crumbs={SERVER_CRUMBS}
       actions={
         <Button icon="reload" pending={report.loading} onClick={report.reload}>
           Check again
