@@ -928,7 +928,7 @@ async fn goals_and_funnels_are_read_and_changed() {
     let said = client.failure("delete_goal", with(json!({ "goal_id": goal }))).await;
     let used = format!("in use as a step of the funnel \"Prices\" ({funnel}). Look at what there is now");
     assert!(said.contains(&used) && !said.contains("Correct"), "{said}");
-    // Whoever may not give a name is told what has it. Sabotage: name the one that is changed itself.
+    // Whoever may not give a name is told what has it. Sabotage: say that the name is in use and no more.
     let other = client.answer("create_goal", with(json!({ "name": "Other", "type": "page", "value": "/" }))).await;
     for (tool, more) in [
         ("create_goal", json!({ "name": "Prices", "type": "page", "value": "/" })),
