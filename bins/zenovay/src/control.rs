@@ -27,7 +27,7 @@ use crate::data_dir::SOCKET;
 use crate::doctor::{self, Patient};
 use crate::http::external::visitors::VisitorExport;
 use crate::http::state::AppState;
-use crate::keepers::{KeeperError, Keepers};
+use crate::keepers::{KeeperError, Keepers, VisitorData};
 use crate::visitors::{self, VisitorName};
 
 /// No request is longer.
@@ -100,10 +100,14 @@ pub fn answer(
     let words = |error: KeeperError| with_causes(&error);
     let done = match request {
         Request::Erase { website, visitors } => {
-            let mut erased: Vec<String> = Vec::new();
+            let (mut erased, mut not_found): (Vec<String>, Vec<&String>) = Default::default();
             let ids: Result<Vec<VisitorId>, String> = visitors.iter().map(|visitor| named(*website, visitor)).collect();
             let all = ids.and_then(|ids| {
-                ids.into_iter().try_for_each(|id| {
+                visitors.iter().zip(ids).try_for_each(|(visitor, id)| {
+                    // Whoever cannot be read is erased all the same.
+                    if keepers.export_visitor(*website, id, budget).is_ok_and(|data| data == VisitorData::default()) {
+                        not_found.push(visitor);
+                    }
                     visitors::erase(keepers, *website, id, BY).map_err(words)?;
                     erased.push(id.to_string());
                     Ok(())
@@ -113,7 +117,8 @@ pub fn answer(
                 0 => why,
                 count => format!("{why}; {count} of {} visitors were erased before", visitors.len()),
             };
-            all.map_err(so_far).map(|()| serde_json::json!({ "website_id": website, "erased": erased }))
+            let done = all.map_err(so_far);
+            done.map(|()| serde_json::json!({ "website_id": website, "erased": erased, "not_found": not_found }))
         }
         Request::Export { website, visitor } => named(*website, visitor).and_then(|id| {
             let data = visitors::export(keepers, *website, id, budget, BY).map_err(words)?;

@@ -89,6 +89,9 @@ pub fn secure(path: &Path) -> Result<(), DataDirError> {
     secure_files(&path.join("segments"), &|name| name.ends_with(".parquet") || name.ends_with(".tmp"))
 }
 
+/// The shortest page of SQLite: a file that is shorter is a new database to it, whatever stands in it.
+const SQLITE_PAGE_BYTES_MIN: u64 = 512;
+
 /// Refuses to go on where the database of metadata is missing or empty and there are events in `directory`: a new one would
 /// not know whose they are, and nobody's key would be valid.
 ///
@@ -102,7 +105,7 @@ pub fn expect_metadata(directory: &Path, database: &Path) -> Result<(), DataDirE
     if upgrade::is_rolling_back(directory) {
         return Err(DataDirError::RollingBack(directory.to_owned()));
     }
-    let is_empty = |path: &Path| fs::metadata(path).map_or(true, |file| file.len() == 0);
+    let is_empty = |path: &Path| fs::metadata(path).map_or(true, |file| file.len() < SQLITE_PAGE_BYTES_MIN);
     let is_segment = |entry: io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "parquet"))
     };

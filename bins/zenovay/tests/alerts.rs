@@ -17,7 +17,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::Sha256;
-use zenovay::alerts::{self, Alerts, OVER_AFTER_MS};
+use zenovay::alerts::{self, Alerts, BACKUP_SURE_AFTER_MS, OVER_AFTER_MS};
 use zenovay::config::{BackupPlace, CommonFlags, Config, ServerFlags};
 use zenovay::doctor::{Patient, examine};
 use zenovay::http::state::AppState;
@@ -320,7 +320,7 @@ async fn what_is_not_taken_is_sent_again_later() {
 
 /// A backup that fails is an alert until one is made, a test is sent whatever failed before, and the page of metrics counts both.
 ///
-/// Sabotage: count a test that was not taken for delivered.
+/// Sabotage: count a test that was not taken for delivered, or tell of a backup that fails at the first look.
 #[actix_web::test]
 async fn a_backup_that_fails_is_told_and_a_test_says_whether_anybody_hears_it() {
     let app = TestApp::start().await;
@@ -339,6 +339,9 @@ async fn a_backup_that_fails_is_told_and_a_test_says_whether_anybody_hears_it() 
         .map(drop)
         .unwrap_err()
         .to_string();
+    look(&process).await;
+    assert_eq!(sink.steps(), [""; 0], "the next try may be well");
+    app.clock.advance_ms(BACKUP_SURE_AFTER_MS);
     look(&process).await;
     let told = sink.taken();
     assert_eq!(told.len(), 1, "{told:?}");

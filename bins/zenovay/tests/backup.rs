@@ -366,7 +366,7 @@ fn what_is_in_the_way_is_refused_in_words() {
     restored.cli(&["check"]);
 }
 
-/// Sabotage: restore without looking for erasures, or copy the list of erasures after the moment.
+/// Sabotage: restore without looking for erasures, or by the list of the place alone, or copy the list of erasures after the moment.
 #[test]
 fn a_restore_erases_again_what_was_erased_after_the_backup() {
     let place = Place::new("");
@@ -415,6 +415,10 @@ fn a_restore_erases_again_what_was_erased_after_the_backup() {
         fails(&place.elsewhere("e"), &["restore", first, "--old", text(place.directory.path())])
             .contains("not a data dir")
     );
+    // The list of the place is lost: that of its newest backup stands in.
+    fs::remove_file(place.backups.join("erasures")).expect("it was there");
+    let (_, found) = paths(&[first], "f", 1);
+    assert_eq!(found, set(&["/b", "/c"]));
 }
 
 /// Sabotage: do not look whether one is due, or remove the newest instead of the oldest.

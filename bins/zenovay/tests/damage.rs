@@ -171,11 +171,11 @@ fn lost_metadata_are_not_made_anew_beside_events() {
     for name in ["zenovay.db-wal", "zenovay.db-shm"] {
         let _ = std::fs::remove_file(site.data_dir.join(name));
     }
-    for is_there in [true, false] {
-        if is_there {
-            std::fs::write(&database, b"").expect("it can be emptied");
-        } else {
-            std::fs::remove_file(&database).expect("it can be removed");
+    // What is shorter than a page is a new database to SQLite.
+    for left in [Some(&whole[..0]), Some(&whole[..1]), None] {
+        match left {
+            Some(left) => std::fs::write(&database, left).expect("it can be cut"),
+            None => std::fs::remove_file(&database).expect("it can be removed"),
         }
         assert_not_started(&site, &["zenovay.db", "missing or empty", "put a copy"]);
         let create = ["user", "create", "--email", "b@example.com", "--name", "B", "--password-stdin"];
@@ -184,12 +184,14 @@ fn lost_metadata_are_not_made_anew_beside_events() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(!output.status.success() && said.contains("missing or empty"), "{command:?}: {said}");
         }
-        assert_eq!(std::fs::metadata(&database).map_or(0, |file| file.len()), 0, "nothing was made");
+        assert_eq!(std::fs::read(&database).ok().as_deref(), left, "nothing was made");
     }
-    std::fs::write(&database, whole).expect("it can be put back");
+    std::fs::write(&database, &whole).expect("it can be put back");
     // Nor is the index of recordings, which are deleted when nothing knows of them.
     let captures = site.data_dir.join("captures.db");
     let whole = std::fs::read(&captures).expect("it can be read");
+    std::fs::write(&captures, &whole[..1]).expect("it can be cut");
+    assert_not_started(&site, &["captures.db", "missing or empty", "put a copy"]);
     std::fs::remove_file(&captures).expect("it can be removed");
     assert_not_started(&site, &["captures.db", "missing or empty", "put a copy"]);
     let check = site.run(&["check"], "");

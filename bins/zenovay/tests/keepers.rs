@@ -172,7 +172,8 @@ fn a_visitor_is_exported_and_erased_beside_a_server_and_without_one() {
 
     // Without a server; the socket that the killed one left does not hinder.
     assert_eq!(paths(&site.cli(&["visitor", "export", website, OTHER_ID])), ["/other"]);
-    site.cli(&["visitor", "erase", website, OTHER_ID, SENT_ID, "--yes"]);
+    let erased = site.cli(&["visitor", "erase", website, OTHER_ID, "nobody", SENT_ID, "--yes"]);
+    assert_eq!((&erased["not_found"][0], &erased["not_found"][1]), (&"nobody".into(), &Value::Null), "{erased}");
     let server = site.serve();
     assert_eq!(server.views_by_path(website, &site.key).len(), 0);
     assert_eq!(paths(&site.cli(&["visitor", "export", website, OTHER_ID])), [] as [&str; 0]);

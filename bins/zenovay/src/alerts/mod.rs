@@ -50,6 +50,10 @@ pub const ALERTS: &str = "zenovay.alerts";
 const INTERVAL: Duration = Duration::from_secs(60);
 /// How often it looks at backups in a bucket, where requests cost something.
 const BUCKET_EVERY_MS: i64 = 3_600_000;
+/// The same while the last look was not well.
+const BUCKET_AGAIN_MS: i64 = 5 * 60_000;
+/// A place of backups that cannot be read, or a backup that failed, begins an alert after so long: the next try is ten minutes later.
+pub const BACKUP_SURE_AFTER_MS: i64 = 15 * 60_000;
 /// A website that had events on each of so many days is missed when it has none any more.
 const DAYS_WITH_EVENTS: i64 = 7;
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -120,8 +124,16 @@ pub struct Alerts {
     book: Mutex<Book>,
     /// Whether a website without events is missed, by its last event, so that it is counted once.
     missed: Mutex<HashMap<WebsiteId, (Timestamp, bool)>>,
-    /// When backups in a bucket were last looked at.
-    bucket_looked_at: Mutex<Option<Timestamp>>,
+    backups: Mutex<BackupLooks>,
+}
+
+/// How backups were looked at.
+#[derive(Debug, Default)]
+struct BackupLooks {
+    /// When those in a bucket were last.
+    bucket_at: Option<Timestamp>,
+    /// Since when each look found what the next try may mend.
+    doubted_since: Option<Timestamp>,
 }
 
 impl Alerts {
@@ -137,7 +149,7 @@ impl Alerts {
             webhook: Webhook::of(config),
             book: Mutex::new(book),
             missed: Mutex::default(),
-            bucket_looked_at: Mutex::default(),
+            backups: Mutex::default(),
         }
     }
 
@@ -277,18 +289,29 @@ fn all_of(seen: &Seen) -> Option<Vec<Wrong>> {
 
 fn of_backup(state: &AppState, patient: &Patient<'_>) -> Option<Vec<Wrong>> {
     let Some(place) = &patient.config.backup_dir else { return Some(Vec::new()) };
-    if let BackupPlace::Bucket(..) = place {
-        if let Some(why) = state.backups.last_failure(place) {
-            return Some(vec![wrong(Problem::BackupFailed, &format!("{why}."))]);
+    let now = state.clock.reading().steady;
+    let mut looks = state.alerts.backups.lock();
+    let failed = state.backups.last_failure(place).filter(|_| matches!(place, BackupPlace::Bucket(..)));
+    let seen = if let Some(why) = failed {
+        Seen::problem(Problem::BackupFailed, format!("{why}."))
+    } else {
+        if let BackupPlace::Bucket(..) = place {
+            let pause_ms = if looks.doubted_since.is_some() { BUCKET_AGAIN_MS } else { BUCKET_EVERY_MS };
+            if looks.bucket_at.is_some_and(|at| now.millis_since(at) < pause_ms) {
+                return None;
+            }
+            looks.bucket_at = Some(now);
         }
-        let now = state.clock.reading().steady;
-        let mut looked_at = state.alerts.bucket_looked_at.lock();
-        if looked_at.is_some_and(|at| now.millis_since(at) < BUCKET_EVERY_MS) {
+        doctor::look(patient, Check::Backup)
+    };
+    if let Some(Problem::BackupUnreadable | Problem::BackupFailed) = seen.problem {
+        let since = *looks.doubted_since.get_or_insert(now);
+        if now.millis_since(since) < BACKUP_SURE_AFTER_MS {
             return None;
         }
-        *looked_at = Some(now);
+    } else {
+        looks.doubted_since = None;
     }
-    let seen = doctor::look(patient, Check::Backup);
     match seen.problem {
         // It is meant so, or may be.
         Some(Problem::BackupSameDisk) => Some(Vec::new()),

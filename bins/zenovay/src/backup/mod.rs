@@ -185,12 +185,14 @@ pub struct Made {
     pub copied_bytes: u64,
     /// The backups that were removed because there are enough newer ones.
     pub removed: Vec<String>,
+    /// Why others were not that should have been.
+    pub not_removed: Option<String>,
 }
 
 impl Made {
     /// The same for whoever asked.
     pub fn json(&self) -> serde_json::Value {
-        let Self { path, manifest, copied_bytes, removed } = self;
+        let Self { path, manifest, copied_bytes, removed, not_removed } = self;
         serde_json::json!({
             "backup": path,
             "created_at": manifest.created_at,
@@ -199,6 +201,7 @@ impl Made {
             "copied_bytes": copied_bytes,
             "damaged": manifest.damaged,
             "removed": removed,
+            "not_removed": not_removed,
         })
     }
 }
@@ -278,16 +281,17 @@ impl Backups {
         self.discard_waiting();
         let (manifest, copied_bytes) = run?;
         let mut removed = Vec::new();
+        // The backup is there whether or not what follows succeeds; the next one tries it again.
+        let mut not_removed = None;
         if manifest.damaged.is_empty()
             && let Some(keep) = keep
         {
-            removed = work.pool.keep_newest(keep)?;
+            not_removed = work.pool.keep_newest(keep, &mut removed).err().map(|error| error.to_string());
         }
-        // The backup is there whether or not this succeeds; the next one tries it again.
         if let Err(error) = work.pool.sweep(&self.data_dir) {
             tracing::warn!(%error, "files that no backup needs may be left in the place of backups");
         }
-        Ok(Made { path: place.at(&work.name), manifest, copied_bytes, removed })
+        Ok(Made { path: place.at(&work.name), manifest, copied_bytes, removed, not_removed })
     }
 
     /// Whether a backup is being made.
@@ -502,14 +506,15 @@ impl Pool {
         Ok(Err(io::Error::new(io::ErrorKind::InvalidData, words)))
     }
 
-    /// Removes all backups but the `keep` newest, and tells which.
-    fn keep_newest(&mut self, keep: usize) -> Result<Vec<String>, BackupError> {
+    /// Removes all backups but the `keep` newest, and adds those that are gone to `removed`.
+    fn keep_newest(&mut self, keep: usize, removed: &mut Vec<String>) -> Result<(), BackupError> {
         let mut all: Vec<String> = folders(&*self.place)?.into_iter().collect();
         all.truncate(all.len().saturating_sub(keep.max(1)));
-        for name in &all {
-            self.place.remove_backup(name).map_err(|cause| self.failed(name, cause))?;
+        for name in all {
+            self.place.remove_backup(&name).map_err(|cause| self.failed(&name, cause))?;
+            removed.push(name);
         }
-        Ok(all)
+        Ok(())
     }
 
     /// Removes the shared files that no backup has. An index that has to be read is put into `data_dir` for as long.

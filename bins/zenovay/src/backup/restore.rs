@@ -10,7 +10,7 @@ use zenovay_events::{Copier, Moment};
 
 use super::manifest::{BlobTotals, Manifest, StoredFile, WebsiteTotals};
 use super::place::{self, Place};
-use super::{BackupError, CAPTURES, EVENTS, METADATA, REPLAYS, database, folders, read_erasures};
+use super::{BackupError, CAPTURES, EVENTS, METADATA, REPLAYS, database, folders, newest, read_erasures};
 use crate::causes::with_causes;
 use crate::config::{BackupPlace, Config};
 use crate::data_dir::{self, LOCK, RESTORING};
@@ -147,13 +147,21 @@ fn begin(target: &Path) -> Result<(), BackupError> {
     files::create(&marker).and_then(|file| file.sync_all()).and_then(|()| sync_dir(target)).map_err(failed)
 }
 
-/// The erasures that are not in the backup: of the place of backups, and of the old data directory.
+/// The erasures that are not in the backup: of the place of backups, of its newest backup, for the list of the place may have been
+/// lost, and of the old data directory.
 fn later_erasures(opened: &Opened, old: Option<&Path>) -> Result<BTreeSet<Erasure>, BackupError> {
     let read = |name: &str| {
         let at = opened.place.address().at(name);
         read_erasures(&*opened.place, name).map_err(|cause| BackupError::io(&at, cause))
     };
+    let of_backup = |manifest: &Manifest| {
+        let list = manifest.files.iter().find(|file| file.name == ERASURES);
+        list.map_or(Ok(BTreeSet::new()), |file| read(&file.stored))
+    };
     let mut all = read(ERASURES)?;
+    if let Some(newest) = newest(&*opened.place, &folders(&*opened.place)?)? {
+        all.extend(of_backup(&newest.manifest)?);
+    }
     if let Some(old) = old {
         if !old.join(METADATA).exists() && !old.join(EVENTS).exists() && !old.join(ERASURES).exists() {
             return Err(BackupError::io(old, io::Error::new(io::ErrorKind::NotFound, "it is not a data directory")));
@@ -161,8 +169,7 @@ fn later_erasures(opened: &Opened, old: Option<&Path>) -> Result<BTreeSet<Erasur
         let path = old.join(ERASURES);
         all.extend(erasures::read(&path).map_err(|cause| BackupError::io(&path, cause))?);
     }
-    let own = opened.manifest.files.iter().find(|file| file.name == ERASURES);
-    let known = own.map_or(Ok(BTreeSet::new()), |file| read(&file.stored))?;
+    let known = of_backup(&opened.manifest)?;
     Ok(all.difference(&known).copied().collect())
 }
 

@@ -15,6 +15,8 @@ const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 /// How often is looked whether a backup is due.
 const TICK: Duration = Duration::from_secs(5);
+/// The date of a backup may be ahead by so much: clocks of two machines differ.
+const FROM_AHEAD_MS: i64 = HOUR_MS;
 /// After so long one that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(600);
 
@@ -41,6 +43,12 @@ impl BackupSchedule {
         Some(Self::Daily(number(hour, 23)? * HOUR_MS + number(minute, 59)? * 60_000))
     }
 
+    /// Whether a backup is due at `now`, by a time that does not jump, when the newest is of `last`. Of one whose date is to come
+    /// nobody knows when it was made, for a clock was wrong then.
+    fn is_due(self, last: Option<Timestamp>, now: Timestamp) -> bool {
+        last.is_none_or(|last| last > now.plus_millis(FROM_AHEAD_MS) || now >= self.after(last))
+    }
+
     /// When the next backup is due after one of `last`.
     pub fn after(self, last: Timestamp) -> Timestamp {
         match self {
@@ -64,7 +72,7 @@ impl std::fmt::Display for BackupSchedule {
 
 /// Tells the metrics and the log of a backup.
 pub(super) fn tell(made: &Made, took: Duration) {
-    let Made { path, manifest, copied_bytes, removed } = made;
+    let Made { path, manifest, copied_bytes, removed, not_removed } = made;
     metrics::counter!("zenovay_backups_total", "outcome" => "made").increment(1);
     metrics::counter!("zenovay_backup_copied_bytes_total").increment(*copied_bytes);
     metrics::histogram!("zenovay_backup_duration_seconds").record(took);
@@ -73,6 +81,9 @@ pub(super) fn tell(made: &Made, took: Duration) {
     }
     let (backup, rows, removed) = (path.display(), manifest.rows, removed.len());
     tracing::info!(%backup, rows, copied_bytes, removed, "backup made");
+    if let Some(why) = not_removed {
+        tracing::error!(%backup, why, "older backups cannot be removed, and are the next time");
+    }
     for damage in &manifest.damaged {
         tracing::error!(%backup, damage, "a file was damaged when the backup was made: it replaces no other backup");
     }
@@ -123,11 +134,13 @@ impl Scheduled {
                             note_last(at);
                         }
                     }
-                    // By the time that does not jump; without a backup one is due at once.
-                    let now = clock.reading().steady;
-                    if last.is_some_and(|last| last.is_none_or(|last| now >= schedule.after(last))) {
-                        match theirs.make_told(&place, Some(keep), true) {
-                            Ok(made) => last = Some(made.manifest.created_at.parse().ok().or(Some(now))),
+                    let reading = clock.reading();
+                    let now = reading.steady;
+                    if last.is_some_and(|last| schedule.is_due(last, now)) {
+                        // Which are the old ones is told by when they were due: not while the clock is in doubt.
+                        match theirs.make_told(&place, reading.trusted.then_some(keep), true) {
+                            // Not by its date, which is of the clock that may be wrong: the next would be due at once.
+                            Ok(_) => last = Some(Some(now)),
                             // Another one is being made, which may be the one that is due.
                             Err(BackupError::Running(_)) => {}
                             Err(_) => next_try = Instant::now() + AGAIN,
@@ -212,6 +225,17 @@ mod tests {
         {
             assert_eq!(BackupSchedule::parse(wrong), None, "{wrong}");
         }
+    }
+
+    /// Sabotage: leave out what is to come.
+    #[test]
+    fn a_backup_of_a_date_to_come_holds_no_other_up() {
+        let daily = BackupSchedule::parse("03:30").unwrap();
+        let now = at("2026-06-13T12:00:00Z");
+        assert!(daily.is_due(None, now) && daily.is_due(Some(at("2028-06-13T03:30:00Z")), now));
+        assert!(daily.is_due(Some(at("2026-06-13T03:29:00Z")), now));
+        assert!(!daily.is_due(Some(at("2026-06-13T03:31:00Z")), now));
+        assert!(!daily.is_due(Some(at("2026-06-13T12:59:00Z")), now), "a clock that is a little ahead");
     }
 
     #[test]

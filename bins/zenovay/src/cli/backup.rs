@@ -68,6 +68,11 @@ pub(super) fn backup(args: BackupArgs, config: &Config, output: &mut Output) -> 
     }
     let made = make(config, dir, args.keep.map(usize::from))?;
     output.result(&made, || lines(&made));
+    if let Some(why) = made["not_removed"].as_str() {
+        output.fail_afterwards(Failure::new(format_args!(
+            "the backup was made, and older ones cannot be removed: {why}"
+        )));
+    }
     if made["damaged"].as_array().is_some_and(|damaged| !damaged.is_empty()) {
         output.done_in_part();
     }

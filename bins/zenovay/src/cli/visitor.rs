@@ -10,7 +10,7 @@ use zenovay_ingest::VisitorHasher;
 use zenovay_query::Budget;
 
 use super::context;
-use super::output::{Failure, Output};
+use super::output::{Failure, Output, plain};
 use crate::config::Config;
 use crate::control::{self, Answer, Request};
 use crate::data_dir::DataDirError;
@@ -57,7 +57,13 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             let target = Target::Website { id: website.id, team_id: website.team_id };
             context::record(&*store, "visitors.erase", target, None, Vec::new(), &[("visitors", &count)])?;
             let visitors = if count == 1 { "1 visitor".to_owned() } else { format!("{count} visitors") };
-            output.result(&result, || format!("{visitors} erased\n"));
+            let not_found: Vec<String> = result["not_found"].as_array().into_iter().flatten().map(plain).collect();
+            output.result(&result, || match not_found.is_empty() {
+                true => format!("{visitors} erased\n"),
+                false => {
+                    format!("{visitors} erased; nothing was found of {}: is the id right?\n", not_found.join(", "))
+                }
+            });
         }
         Command::Export { website, visitor } => {
             let result = ask(config, website.id, Request::Export { website: website.id, visitor })?;

@@ -75,12 +75,21 @@ impl From<&Path> for BackupPlace {
     }
 }
 
+/// Whether `text` looks like an address, as `https://…` or a mistyped `s3:/…` does: nobody means a directory of that name.
+fn has_scheme(text: &str) -> bool {
+    text.split_once(":/").is_some_and(|(scheme, _)| {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.bytes().all(is_part)
+    })
+}
+
 impl FromStr for BackupPlace {
     type Err = InvalidBackupPlace;
 
     fn from_str(text: &str) -> Result<Self, InvalidBackupPlace> {
         let Some(rest) = text.strip_prefix(S3) else {
-            return if text.is_empty() { Err(InvalidBackupPlace) } else { Ok(Self::Dir(PathBuf::from(text))) };
+            let is_path = !text.is_empty() && !has_scheme(text);
+            return if is_path { Ok(Self::Dir(PathBuf::from(text))) } else { Err(InvalidBackupPlace) };
         };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let bucket = BucketName::read(bucket).ok_or(InvalidBackupPlace)?;
@@ -120,15 +129,17 @@ impl fmt::Display for BackupPlace {
 mod tests {
     use super::*;
 
-    /// Sabotage: keep the `/` at the end, or take what is wrong behind `s3://` for a directory.
+    /// Sabotage: keep the `/` at the end, or take what is wrong behind `s3://`, or an address of another kind, for a directory.
     #[test]
     fn a_place_is_a_directory_or_is_in_a_bucket() {
         let place = |text: &str| text.parse::<BackupPlace>();
-        for text in ["/mnt/backups", "backups", "s3://zenovay", "s3://zenovay/of/tests", "S3://x"] {
+        for text in ["/mnt/backups", "backups", "s3://zenovay", "s3://zenovay/of/tests", "./s3:/x", "a:b"] {
             assert_eq!(place(text).unwrap().to_string(), text);
         }
         assert_eq!(place("s3://zenovay/a/").unwrap().to_string(), "s3://zenovay/a");
-        for wrong in ["", "s3://", "s3://x", "s3:///prefix", "s3://Zenovay", "s3://zenovay/a//b", "s3://zenovay/../b"] {
+        let others = ["S3://zenovay/a", "s3:/zenovay", "https://example.com/b", "file:///mnt", "gs://zenovay"];
+        let wrong = ["", "s3://", "s3://x", "s3:///prefix", "s3://Zenovay", "s3://zenovay/a//b", "s3://zenovay/../b"];
+        for wrong in wrong.into_iter().chain(others) {
             assert_eq!(place(wrong), Err(InvalidBackupPlace), "{wrong}");
         }
         let split = |text: &str| place(text).unwrap().split().map(|(above, name)| (above.to_string(), name));

@@ -235,6 +235,11 @@ impl Setting for SmtpUrl {
     fn from_text(text: &str) -> Result<Self, String> {
         let rule = "must be a URL such as smtps://user:password@mail.example.com or smtp://localhost:25";
         let url: url::Url = text.parse().map_err(|_| rule.to_owned())?;
+        // A `/` in a password that is not written as %2F ends the name of the host, and the rest would stand in what is shown.
+        let has_path = !matches!(url.path(), "" | "/");
+        if has_path {
+            return Err(format!("{rule}; a / in the password is written %2F, a @ %40"));
+        }
         let is_one = matches!(url.scheme(), "smtp" | "smtps") && url.has_host();
         if is_one { Ok(Self(url)) } else { Err(rule.to_owned()) }
     }

@@ -134,7 +134,7 @@ catalog! {
         NotWritable "not_writable", Fault, "events cannot be stored"
             => "Make space on the disk, or look for what is wrong with it in the server's log, and restart the server.";
         MetadataUnreadable "metadata_unreadable", Fault, "`zenovay.db` cannot be read"
-            => "Put a copy of `zenovay.db` back; `zenovay check` says whether it is whole.";
+            => "Is the disk full? Then make space, and start the server again. Otherwise put a copy of `zenovay.db` back; `zenovay check` says whether it is whole.";
     }
     ProxyHeaders "proxy_headers", "Events that arrive", "Whether the addresses of visitors come through the proxy, in the last 1,024 hits." {
         ProxyNotTrusted "proxy_not_trusted", Fault, "half of the hits or more have `X-Forwarded-For`, and come from an address that `trusted_proxies` does not list"

@@ -91,7 +91,7 @@ impl Seen {
         Self { finding: Finding::NotChecked, words: why.into(), problem: None }
     }
 
-    fn problem(problem: Problem, words: impl Into<String>) -> Self {
+    pub(crate) fn problem(problem: Problem, words: impl Into<String>) -> Self {
         Self { finding: problem.finding(), words: words.into(), problem: Some(problem) }
     }
 
