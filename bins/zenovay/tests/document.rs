@@ -113,13 +113,13 @@ fn targets(page: &str) -> Vec<&str> {
 #[actix_web::test]
 async fn the_pages_load_nothing_from_elsewhere_and_need_no_script() {
     let app = TestApp::start().await;
-    for (path, words) in [("/docs/api", "operationId"), ("/docs/changelog", "nothing")] {
+    for path in ["/docs/api", "/docs/changelog"] {
         let reply = app.get(path).send().await.expect(200);
         let policy = reply.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'none'; style-src 'self'"), "{policy}");
         assert!(!policy.contains("unsafe"), "{policy}");
         let page = reply.text();
-        assert!(!page.contains(words));
+        assert!(!page.contains("operationId"), "what is for programs alone");
         for part in ["<script", "<style", " style=", "<img", "<iframe", "javascript:", " onclick"] {
             assert!(!page.contains(part), "{path}: {part}");
         }

@@ -491,6 +491,16 @@ async fn the_tools_say_what_the_dashboard_says() {
         |series: &[Value]| series.iter().map(|day| (day["date"].clone(), day["visitors"].clone())).collect::<Vec<_>>();
     // The visit at 22:30 is of the next day in Berlin.
     assert_eq!(days_of(series), [(json!("2026-06-12"), json!(1)), (json!("2026-06-13"), json!(2))]);
+    // A day that is not over, and a week that the range has not all of, are told. Sabotage: leave the marks out.
+    let marks =
+        |series: &Value| series.as_array().unwrap().iter().map(|bucket| bucket["complete"].clone()).collect::<Vec<_>>();
+    assert_eq!(marks(&visitors["series"]), [Value::Null, json!(false)]);
+    let weeks = json!({ "website_id": "shop.example", "from": "2026-05-30", "to": "2026-06-09", "interval": "week" });
+    let expected = [json!(false), Value::Null, json!(false)];
+    assert_eq!(marks(&client.answer("get_visitors", weeks.clone()).await["series"]), expected);
+    let mut asked = weeks;
+    asked["metrics"] = json!(["visitors"]);
+    assert_eq!(marks(&client.answer("query_analytics", asked).await["rows"]), expected);
     let period = &visitors["period"];
     assert_eq!((&period["from"], &period["to"]), (&json!("2026-06-12"), &json!("2026-06-13")));
     assert_eq!((&period["timezone"], &period["now"]), (&json!("Europe/Berlin"), &json!("2026-06-13T14:00:00+02:00")));
@@ -552,7 +562,7 @@ async fn the_tools_say_what_the_dashboard_says() {
     assert_eq!(totals["rows"][0]["visitors"], 3);
     assert!(totals["rows"][0]["bounce_rate_percent"].is_number(), "{totals}");
     let series = client.answer("query_analytics", with(json!({ "interval": "day" }))).await;
-    assert_eq!(series["rows"][1], json!({ "values": ["2026-06-13"], "visitors": 2 }));
+    assert_eq!(series["rows"][1], json!({ "values": ["2026-06-13"], "complete": false, "visitors": 2 }));
     let asked = json!({ "metrics": ["pageviews", "percentage"], "dimensions": ["page", "browser"], "filters": ["page:is_not:/docs"] });
     let rows = client.answer("query_analytics", with(asked)).await;
     assert_eq!(rows["dimensions"], json!(["page", "browser"]));
@@ -1388,7 +1398,12 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
         (
             "compare_periods",
             json!({ "website_id": "shop.example", "compare": "2031-01-01..2031-01-07" }),
-            vec!["compare: 2031-01-01 has not begun yet in Europe/Berlin; today is 2026-06-13"],
+            vec!["compare: 2031-01-07 has not begun yet in Europe/Berlin; today is 2026-06-13"],
+        ),
+        (
+            "compare_periods",
+            json!({ "website_id": "shop.example", "compare": "2026-06-01..2026-06-14" }),
+            vec!["compare: 2026-06-14 has not begun yet"],
         ),
         (
             "get_visitors",

@@ -55,7 +55,11 @@ impl Kept {
     /// A 400 that names what captures cannot be filtered by.
     pub(super) fn of(view: &View) -> Result<Self, ApiError> {
         let unknown = |what: &str| {
-            ApiError::invalid("f", format!("{what}: captures can be filtered by {} alone", CAPTURED_BY.join(", ")))
+            let by = CAPTURED_BY.join(", ");
+            ApiError::invalid(
+                "f",
+                format!("{what}: heatmaps, replays, errors and page speed are filtered by {by} alone"),
+            )
         };
         if view.filters.goals.is_some() {
             return Err(unknown("goal"));

@@ -75,6 +75,13 @@ impl Args {
         self.problems.push(format!("{name}: {problem}"));
     }
 
+    /// Notes that an argument has to be there, unless it is and something else is wrong with it.
+    pub(in crate::http) fn missing(&mut self, name: &str, problem: &str) {
+        if !self.problems.iter().any(|noted| noted.starts_with(name)) {
+            self.problem(name, problem);
+        }
+    }
+
     /// Notes that arguments do nothing `when`: whoever gives one would take the answer for another. Those that are absent are passed
     /// over.
     pub(in crate::http) fn without_effect(&mut self, names: &[&str], when: &str) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::fmt;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 
@@ -25,8 +26,15 @@ use crate::http::state::AppState;
 const MAX_BYTES: usize = 16 * 1024;
 
 /// Names and their values. Names that are not known are passed over (RFC 6749 §3.1).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Params(BTreeMap<String, Vec<String>>);
+
+impl fmt::Debug for Params {
+    /// The names: values may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Params {
     /// Reads the query of an address or the body of a form.
@@ -131,12 +139,21 @@ pub struct FromClient {
 }
 
 /// What the header `Authorization: Basic` holds.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 enum Basic {
     /// The id and the secret of a client.
     Client { id: String, secret: String },
     /// Something else.
     Unreadable,
+}
+
+impl fmt::Debug for Basic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client { id, .. } => f.debug_struct("Client").field("id", id).finish_non_exhaustive(),
+            Self::Unreadable => f.write_str("Unreadable"),
+        }
+    }
 }
 
 impl Basic {

@@ -8,7 +8,7 @@ use zenovay_query::GroupBy;
 
 use super::Tool;
 use super::shown::{
-    ChangePercent, Numbers, OF_BUCKET, Open, Page, PageArgs, Period, Told, ViewArgs, bucket_name, website,
+    ChangePercent, Numbers, OF_BUCKET, Open, Page, PageArgs, Period, Told, ViewArgs, bucket_name, partly, website,
 };
 use crate::http::console::numbers::{Tiles, tiles};
 use crate::http::mcp::args::Args;
@@ -22,6 +22,9 @@ pub(super) struct GetVisitors;
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Bucket {
     date: String,
+    /// False when it was not counted whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    complete: Option<bool>,
     #[serde(flatten)]
     numbers: Numbers,
 }
@@ -73,6 +76,7 @@ impl Tool for GetVisitors {
         let is_hour = view.interval == Interval::Hour;
         let bucket = |bucket: zenovay_stats::Bucket| Bucket {
             date: bucket_name(&view.zone, bucket.bucket.from, is_hour),
+            complete: partly(&view, bucket.bucket, call.now),
             numbers: Tiles::of(&bucket.totals, None).into(),
         };
         Ok(Visitors {

@@ -295,7 +295,7 @@ impl Tool for ManageFunnel {
         if funnel.is_none() {
             for (argument, is_there) in [("name", name.is_some()), ("steps", steps.is_some())] {
                 if !is_there {
-                    args.problem(argument, "is needed for a new funnel");
+                    args.missing(argument, "is needed for a new funnel");
                 }
             }
         }

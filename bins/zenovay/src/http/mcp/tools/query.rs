@@ -10,7 +10,7 @@ use zenovay_stats::{
 };
 
 use super::Tool;
-use super::shown::{Page, PageArgs, Period, Told, ViewArgs, bucket_name, website};
+use super::shown::{Page, PageArgs, Period, Told, ViewArgs, bucket_name, partly, website};
 use crate::http::mcp::args::{Args, Problems};
 use crate::http::mcp::call::{Call, ToolError};
 use crate::http::mcp::clean::{clean, quoted};
@@ -134,6 +134,9 @@ impl Metrics {
 pub(super) struct Row {
     /// Of each dimension, or the date of a series; empty when unknown.
     values: Vec<String>,
+    /// False for a date that was not counted whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    complete: Option<bool>,
     #[serde(flatten)]
     metrics: Metrics,
 }
@@ -239,7 +242,11 @@ impl Tool for QueryAnalytics {
         let (dimensions, rows, total) = match kind {
             Kind::Totals => {
                 let totals = question.run(move |asker| ask.aggregate(|query| asker.any(id, query))).await?;
-                (Vec::new(), vec![Row { values: Vec::new(), metrics: Metrics::of(&totals, &metrics) }], 1)
+                (
+                    Vec::new(),
+                    vec![Row { values: Vec::new(), complete: None, metrics: Metrics::of(&totals, &metrics) }],
+                    1,
+                )
             }
             Kind::Series => {
                 let (interval, zone) = (view.interval, view.zone.clone());
@@ -249,6 +256,7 @@ impl Tool for QueryAnalytics {
                 let on_page = series.into_iter().skip(page.offset).take(page.limit);
                 let rows = on_page.map(|bucket| Row {
                     values: vec![bucket_name(&view.zone, bucket.bucket.from, is_hour)],
+                    complete: partly(&view, bucket.bucket, call.now),
                     metrics: Metrics::of(&bucket.totals, &metrics),
                 });
                 (vec![interval.as_str().to_owned()], rows.collect(), total)
@@ -266,6 +274,7 @@ impl Tool for QueryAnalytics {
                     values: std::iter::once(value(&groups.property, &row.value))
                         .chain(groups.and.as_ref().zip(row.and.as_deref()).map(|(and, of)| value(and, of)))
                         .collect(),
+                    complete: None,
                     metrics: Metrics::of(&row.totals, &metrics),
                 });
                 let names = dimensions.iter().map(|(name, _)| clean(name)).collect();

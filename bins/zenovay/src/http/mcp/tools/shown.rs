@@ -92,7 +92,7 @@ impl ViewArgs {
         let from = args.day("from", "YYYY-MM-DD; wins over range.");
         let to = args.day("to", "Included.");
         if from.is_none() && to.is_some() {
-            args.problem("from", "is needed with to; write both days, or a range alone");
+            args.missing("from", "is needed with to; write both days, or a range alone");
         }
         if let (Some(from), Some(to)) = (&from, &to)
             && from > to
@@ -156,8 +156,8 @@ impl ViewArgs {
         let today = view.zone.format_date(question.now);
         // Days in this form are ordered as strings. Numbers of nothing would be taken for an answer.
         let from = from.filter(|from| *from > today).map(|from| ("from", from));
-        let compared = view.earlier.filter(|earlier| earlier.from > question.now);
-        let compared = compared.map(|earlier| ("compare", view.zone.format_date(earlier.from)));
+        let compared = view.earlier.map(|earlier| ("compare", view.zone.format_date(last(earlier))));
+        let compared = compared.filter(|(_, day)| *day > today);
         let problems: Vec<String> = [from, compared]
             .into_iter()
             .flatten()
@@ -244,6 +244,11 @@ impl Period {
 /// The name of a bucket that begins at `at`: its day, or its hour.
 pub(super) fn bucket_name(zone: &Zone, at: Timestamp, is_hour: bool) -> String {
     if is_hour { zone.format_with_offset(at) } else { zone.format_date(at) }
+}
+
+/// What a bucket of the series of `view` says of itself when it was not counted whole: the range begins or ends in it, or it is not over.
+pub(super) fn partly(view: &View, bucket: TimeRange, now: Timestamp) -> Option<bool> {
+    (!view.has_whole(view.range, bucket, now)).then_some(false)
 }
 
 /// A page of a list. Clients are told of it once, with the instructions.
