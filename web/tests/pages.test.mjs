@@ -244,7 +244,7 @@ test("what the server did is read tile by tile, as a line and as a table, and th
   const slow = page.getByRole("region", { name: /^2 questions of the last 24 hours/ });
   assert.match(await slow.innerText(), /\/api\/websites\/\{website_id\}\/breakdown\s+2\.81.s\s+shop\.example\.com\s+Answered[\s\S]*\/mcp\s+700.ms\s+–\s+Cancelled/);
   await page.getByRole("radio", { name: /^Not stored: / }).click();
-  await page.getByRole("figure", { name: "Not stored by five minutes, the last 24 hours" }).waitFor();
+  await page.getByRole("figure", { name: "Not stored by five-minute step, the last 24 hours" }).waitFor();
   await page.getByRole("application", { name: /^Chart of not stored/ }).focus();
   await page.keyboard.press("Home");
   await page.locator(".tip").getByText("150", { exact: true }).waitFor();

@@ -257,6 +257,15 @@ test("a phone reaches every page of a website from its bar, by touch and by the 
   assert.deepEqual(inRail.filter((path) => !reached.includes(path)), []);
   assert.equal(await bar.locator("[aria-current]").innerText(), "Analytics");
 
+  // Beside it, where the menu of websites lies beneath: nothing but the sheet takes the touch.
+  const beneath = await page.locator(".topbar button").first().boundingBox();
+  await page.touchscreen.tap(beneath.x + beneath.width / 2, beneath.y + beneath.height / 2);
+  await sheet.waitFor({ state: "detached" });
+  await focused(button);
+  assert.equal(await page.getByRole("menu").count(), 0);
+  await button.tap();
+  await others.waitFor();
+
   await others.getByRole("link", { name: "Heatmaps" }).tap();
   await page.getByRole("heading", { name: "Heatmaps", level: 1 }).waitFor();
   await sheet.waitFor({ state: "detached" });

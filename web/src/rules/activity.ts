@@ -2,8 +2,8 @@
 
 /** The first is what is shown unless the address says otherwise. */
 export const ACTIVITY_RANGES = [
-  { value: "1h", label: "Last hour", words: "the last hour" },
-  { value: "24h", label: "Last 24 hours", words: "the last 24 hours" },
+  { value: "1h", label: "Last hour", words: "the last hour", step: { seconds: 60, name: "minute", words: "minute by minute" } },
+  { value: "24h", label: "Last 24 hours", words: "the last 24 hours", step: { seconds: 300, name: "five-minute step", words: "in steps of five minutes" } },
 ] as const;
 
 /** What a step of time has. */

@@ -1,6 +1,6 @@
 // The application: which page belongs to the address, what is around it, and what every page has.
 import type { ComponentType } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { answeredAt, ApiError, online } from "../api/client";
 import { refresh } from "../api/data";
 import { time } from "../lib/format";
@@ -210,7 +210,8 @@ function Overlays({ website }: { website: string | undefined }) {
   const open = useStore(overlay);
   const [, render] = useState({});
   const early = useRef("");
-  useEffect(() => {
+  // From the first moment on at which the page is seen.
+  useLayoutEffect(() => {
     const key = (event: KeyboardEvent) => {
       // The next key may be the one that opens it.
       if (event.key === "Control" || event.key === "Meta") load("palette").catch(() => {});

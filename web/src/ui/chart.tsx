@@ -54,8 +54,6 @@ function lines(values: readonly (number | null | undefined)[], x: (at: number) =
       continue;
     }
     path += `${open ? "L" : "M"}${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
-    // A point without neighbours is seen, too.
-    if (!open && values[at + 1] == null) path += "h0";
     open = true;
   }
   return path;
@@ -123,6 +121,8 @@ export function Chart(props: ChartProps) {
   const area = areaUnder(values, x, y, Math.max(0, first), first < 0 ? -1 : end);
   const holes = points.flatMap(({ unfinished, value }, index) => (unfinished && value != null ? [`M${x(index).toFixed(1)} ${y(value).toFixed(1)}h0`] : [])).join("");
 
+  const lone = values.flatMap((value, index) => (value != null && values[index - 1] == null && values[index + 1] == null ? [`M${x(index).toFixed(1)} ${y(value).toFixed(1)}h0`] : [])).join("");
+
   const atPointer = (event: TargetedPointerEvent<HTMLDivElement>): number => {
     const box = event.currentTarget.getBoundingClientRect();
     return Math.max(0, Math.min(last, Math.round(((event.clientX - box.left) / box.width) * last)));
@@ -178,6 +178,7 @@ export function Chart(props: ChartProps) {
           {beforeName && <path class="ln prev" d={lines(before, x, y)} />}
           <path class="ln" d={solid} />
           <path class="ln dash" d={open} />
+          {lone && <path class="pt lone" d={lone} />}
           {holes && <path class="pt in" d={holes} />}
           {holes && <path class="pt hole" d={holes} />}
           {shown?.value != null && at !== undefined && <path class="pt" d={`M${x(at)} ${y(shown.value)}h0`} />}

@@ -1,5 +1,5 @@
 // What lies above the page: dialogs, menus, popovers, toasts. The browser's own dialog and popover keep the focus and the layers.
-import type { ComponentChildren, RefObject, TargetedKeyboardEvent, TargetedPointerEvent } from "preact";
+import type { ComponentChildren, RefObject, TargetedKeyboardEvent, TargetedMouseEvent } from "preact";
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { createStore, useStore } from "../lib/store";
 import { Button, classes, IconButton } from "./basic";
@@ -25,6 +25,8 @@ export interface DialogProps {
 /** A dialog, open while it is in the page. The focus comes back to where it was. */
 export function Dialog({ title, onClose, mayClose, children, foot, alert, bare, wide, class: more }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
+  /** Whether the pointer went down outside of it. */
+  const pressed = useRef(false);
   const id = useId();
   const close = () => {
     if (!mayClose || mayClose()) onClose();
@@ -58,7 +60,14 @@ export function Dialog({ title, onClose, mayClose, children, foot, alert, bare, 
           close();
         }
       }}
-      onPointerDown={(event) => event.target === event.currentTarget && isOutside(event) && close()}
+      onPointerDown={(event) => {
+        pressed.current = event.target === event.currentTarget && isOutside(event);
+      }}
+      onClick={(event) => {
+        // Not where it is pressed: the click of a finger would be one on what lies beneath.
+        if (pressed.current && event.target === event.currentTarget && isOutside(event)) close();
+        pressed.current = false;
+      }}
     >
       {!bare && (
         <div class="dlg-head">
@@ -72,7 +81,7 @@ export function Dialog({ title, onClose, mayClose, children, foot, alert, bare, 
   );
 }
 
-function isOutside(event: TargetedPointerEvent<HTMLDialogElement>): boolean {
+function isOutside(event: TargetedMouseEvent<HTMLDialogElement>): boolean {
   const box = event.currentTarget.getBoundingClientRect();
   return event.clientX < box.left || event.clientX > box.right || event.clientY < box.top || event.clientY > box.bottom;
 }

@@ -1,5 +1,5 @@
 // Settings → Server → Activity: what the server did in the last hour or day. For whoever runs it.
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import "../../styles/analytics.css";
 import "../../styles/settings.css";
 import type { Answer } from "../../api/client";
@@ -25,6 +25,8 @@ type Slow = Activity["slow_questions"]["slowest"][number];
 type Range = (typeof ACTIVITY_RANGES)[number];
 
 const ADDRESS = "/settings/server/activity";
+/** How often the numbers are asked for again while somebody looks: the server counts by the minute. */
+const RENEWED_MS = 60_000;
 
 /** A time as it is estimated: tenths below ten milliseconds. */
 const ms = (value: number | null | undefined): string => (value != null && value < 10 ? `${decimal(Math.round(value * 10) / 10)}\u00a0ms` : milliseconds(value));
@@ -32,8 +34,14 @@ const size = (value: number | null | undefined): string => (value == null ? NOTH
 
 export default function ServerActivityPage() {
   const asked = new URLSearchParams(usePlace().search).get("range");
-  const range = ACTIVITY_RANGES.find(({ value }) => value === asked) ?? ACTIVITY_RANGES[0];
-  const activity = useData("/api/server/activity", { query: { range: range.value } });
+  const chosen = ACTIVITY_RANGES.find(({ value }) => value === asked) ?? ACTIVITY_RANGES[0];
+  const activity = useData("/api/server/activity", { query: { range: chosen.value } });
+  const reload = useRef(activity.reload);
+  reload.current = activity.reload;
+  useEffect(() => {
+    const timer = setInterval(() => document.visibilityState === "visible" && reload.current(), RENEWED_MS);
+    return () => clearInterval(timer);
+  }, []);
   const [metric, setMetric] = useState<ActivityMetric>("stored");
   const [asTable, setTable] = useState(false);
   useKeys({
@@ -48,7 +56,7 @@ export default function ServerActivityPage() {
       crumbs={SERVER_CRUMBS}
       actions={
         <>
-          <Segmented label="Range" value={range.value} options={ACTIVITY_RANGES} onValue={(value) => go(value === "1h" ? ADDRESS : `${ADDRESS}?range=${value}`)} />
+          <Segmented label="Range" value={chosen.value} options={ACTIVITY_RANGES} onValue={(value) => go(value === "1h" ? ADDRESS : `${ADDRESS}?range=${value}`)} />
           <Button icon="reload" pending={activity.loading} onClick={activity.reload}>
             Reload
           </Button>
@@ -56,27 +64,31 @@ export default function ServerActivityPage() {
       }
     >
       <Loaded of={activity} what="The activity" lines={8} onPage>
-        {(data) => (
-          <div class="stack stack-16">
-            <section class="card" aria-label="Over time">
-              <Tiles data={data} metric={metric} onMetric={setMetric} />
-              <Over data={data} metric={metric} range={range} asTable={asTable} onTable={() => setTable(!asTable)} />
-            </section>
-            {data.points.length > 0 && (
-              <>
-                <RequestTable requests={data.requests} range={range} />
-                <NotStored events={data.events} range={range} />
-              </>
-            )}
-            <Machine data={data} />
-            <SlowQuestions slow={data.slow_questions} range={range} />
-            <footer class="foot">
-              <span>
-                Counted since the start of the server, {dateTime(data.since)}, and kept for a day. Times in {zoneName(readerZone())}
-              </span>
-            </footer>
-          </div>
-        )}
+        {(data) => {
+          // What is shown may be of the range before, while the answer is on its way.
+          const range = ACTIVITY_RANGES.find(({ step }) => step.seconds === data.step_seconds) ?? chosen;
+          return (
+            <div class="stack stack-16">
+              <section class="card" aria-label="Over time">
+                <Tiles data={data} metric={metric} onMetric={setMetric} />
+                <Over data={data} metric={metric} range={range} asTable={asTable} onTable={() => setTable(!asTable)} />
+              </section>
+              {data.points.length > 0 && (
+                <>
+                  <RequestTable requests={data.requests} range={range} />
+                  <NotStored events={data.events} range={range} />
+                </>
+              )}
+              <Machine data={data} />
+              <SlowQuestions slow={data.slow_questions} range={range} />
+              <footer class="foot">
+                <span>
+                  Counted since the start of the server, {dateTime(data.since)}, and kept for a day{data.now && `; numbers until ${time(data.now.at, undefined)}, renewed each minute`}. Times in {zoneName(readerZone())}
+                </span>
+              </footer>
+            </div>
+          );
+        }}
       </Loaded>
     </Page>
   );
@@ -94,7 +106,7 @@ function tileOf(metric: ActivityMetric, { events, requests, now, disk, points }:
     case "stored":
       return isEmpty ? [NOTHING, ""] : [count(events.stored), `${decimal(Number((events.stored / Math.max(1, seconds)).toPrecision(2)))} a second`];
     case "lost":
-      return isEmpty ? [NOTHING, ""] : [count(lost), lost === 0 ? "of all that came" : `${percent(lost / (events.stored + lost))} of all that came`];
+      return isEmpty ? [NOTHING, ""] : [count(lost), lost === 0 ? "" : `${percent(lost / (events.stored + lost))} of all that came`];
     case "events_time":
       return times(of("events"));
     case "api_time":
@@ -134,7 +146,7 @@ function Tile({ metric, shown: [value, below], chosen, onChoose }: { metric: Act
 /** The chosen metric over time. */
 function Over({ data, metric, range, asTable, onTable }: { data: Activity; metric: ActivityMetric; range: Range; asTable: boolean; onTable(): void }) {
   const { label, unit, of } = ACTIVITY_MEANINGS[metric];
-  const step = data.step_seconds;
+  const step = range.step;
   const scale = unit === "bytes" ? byteUnit(data.points.map(of)) : 1;
   const points = useMemo(
     (): ChartPoint[] =>
@@ -145,7 +157,7 @@ function Over({ data, metric, range, asTable, onTable }: { data: Activity; metri
           short: time(point.at, undefined),
           value: value === null ? null : value / scale,
           // Beside what is measured at a moment.
-          unfinished: unit === "count" && metric !== "queue" && point.measured_seconds > 0 && point.measured_seconds < step * 0.9 ? "only a part" : undefined,
+          unfinished: unit === "count" && metric !== "queue" && point.measured_seconds > 0 && point.measured_seconds < step.seconds * 0.9 ? "only a part" : undefined,
         };
       }),
     [data, metric],
@@ -158,10 +170,9 @@ function Over({ data, metric, range, asTable, onTable }: { data: Activity; metri
       </Empty>
     );
   }
-  const bucket = step === 60 ? "minute" : "five minutes";
   const known = points.filter(({ value }) => value !== null);
   const highest = known.reduce<ChartPoint | undefined>((best, point) => (best === undefined || (point.value ?? 0) > (best.value ?? 0) ? point : best), undefined);
-  const title = `${label} by ${bucket}, ${range.words}`;
+  const title = `${label} by ${step.name}, ${range.words}`;
   const summary = `${title}.${highest ? ` Highest ${write(highest.value)} at ${highest.short}.` : " Nothing was measured."}`;
   return (
     <figure class="chart" aria-label={title}>
@@ -169,7 +180,7 @@ function Over({ data, metric, range, asTable, onTable }: { data: Activity; metri
         <div class="legend">
           <span>
             <i class="key" />
-            {label}, {step === 60 ? "minute by minute" : "in steps of five minutes"}
+            {label}, {step.words}
           </span>
         </div>
         <span class="grow" />
@@ -179,7 +190,7 @@ function Over({ data, metric, range, asTable, onTable }: { data: Activity; metri
         </Button>
       </div>
       <div class="plotspace">
-        <Chart name={label} bucket={bucket} points={points} measure={unit === "count" ? "count" : "decimal"} format={write} axis={write} summary={summary} asTable={asTable} />
+        <Chart name={label} bucket={step.name} points={points} measure={unit === "count" ? "count" : "decimal"} format={write} axis={write} summary={summary} asTable={asTable} />
       </div>
     </figure>
   );
