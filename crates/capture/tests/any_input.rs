@@ -198,6 +198,34 @@ fn ask(captures: &Captures, times: [i64; 2], limits: [usize; 2], lengths: [i64; 
     assert_eq!(captures.damages().unwrap(), [] as [String; 0]);
 }
 
+/// More than one object has room for, of which the first chunks are lost. Sabotage: look for the first chunks again as long as there
+/// are others.
+#[test]
+fn lost_chunks_are_looked_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let captures = Captures::open(directory.path()).unwrap();
+    for seq in 0..3 {
+        let lost = Capture::Replay(ReplayCapture {
+            context: Context { at_ms: NOW_MS, path: "/a".to_owned(), ..Context::default() },
+            digest: [1; 16],
+            seq,
+            is_final: false,
+            masks_inputs: true,
+            clock_ms: 0,
+            blob: format!("replays/{}/1/{seq}", site()),
+            bytes: 20 << 20,
+            raw_bytes: 20 << 20,
+            sent_bytes: 20 << 20,
+            summary: ReplaySummary { events: 2, first_ms: NOW_MS, last_ms: NOW_MS + 9, ..ReplaySummary::default() },
+        });
+        captures.take(BatchName::new(1, u64::from(seq) + 1), [(site(), lost.pack())].to_vec());
+    }
+    captures.catch_up().unwrap();
+    let quiet = at(NOW_MS + 3_600_000);
+    assert_eq!(captures.merge_replays(quiet).unwrap(), 1);
+    assert_eq!(captures.merge_replays(quiet).unwrap(), 0, "they are not looked at again");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 

@@ -233,14 +233,16 @@ struct Plan {
     is_more: bool,
 }
 
-/// Which chunks of a recording become one object: all, or where these are too many, some that are in none.
-fn plan(connection: &Connection, replay: i64, is_away: bool) -> Sqlite<Option<Plan>> {
+/// Which chunks of a recording become one object: all, or where these are too many, some that are in none. Of those that are in none
+/// only those from the number `from` on: the others were looked at.
+fn plan(connection: &Connection, replay: i64, from: u32, is_away: bool) -> Sqlite<Option<Plan>> {
     let found = connection
         .prepare("SELECT website, digest FROM replays WHERE id = ?1")?
         .query_row([replay], |row| Ok((WebsiteId::from_bytes(row.get(0)?), row.get(1)?)))
         .optional()?;
     let Some((website, digest)) = found else { return Ok(None) };
     let mut parts = parts(connection, replay, 0, usize::MAX)?;
+    parts.retain(|part| part.object.is_some() || part.seq >= from);
     let loose = parts.iter().filter(|part| part.object.is_none()).count();
     let is_misplaced = |part: &Part| part.object.as_ref().is_some_and(|object| is_away && !object.is_away);
     if parts.iter().map(|part| part.bytes).sum::<u64>() > OBJECT_MAX_BYTES {
@@ -392,19 +394,25 @@ impl Captures {
             })?;
             let Some(&end) = due.last() else { return Ok(merged) };
             for replay in due {
-                while self.merge(replay)? {}
+                let mut from = Some(0);
+                while let Some(next) = from {
+                    from = self.merge(replay, next)?;
+                }
                 merged += 1;
             }
             last = end;
         }
     }
 
-    /// Makes an object of chunks of one recording, and tells whether there is more to do of it.
-    fn merge(&self, replay: i64) -> Result<bool, CaptureError> {
+    /// Makes an object of chunks of one recording, and tells from which number on there is more to do of it. Chunks that cannot be read
+    /// stay what they are, so what was looked at is not looked at again.
+    fn merge(&self, replay: i64, from: u32) -> Result<Option<u32>, CaptureError> {
         let places = &self.shared.places;
         let _alone = places.alone.lock();
         let is_away = places.away.is_some();
-        let Some(plan) = self.read(|connection| plan(connection, replay, is_away))? else { return Ok(false) };
+        let Some(plan) = self.read(|connection| plan(connection, replay, from, is_away))? else { return Ok(None) };
+        let last = plan.parts.last().filter(|_| plan.is_more);
+        let next = last.and_then(|part| part.seq.checked_add(1));
         let (mut bytes, mut chunks) = (Vec::new(), Vec::new());
         for run in runs(&plan.parts) {
             let Some(found) = self.fetch(run)? else { continue };
@@ -427,7 +435,7 @@ impl Captures {
             |part: &Part| part.object.as_ref().is_some_and(|object| object.name == name && object.is_away == is_away);
         if chunks.is_empty() || plan.parts.iter().any(is_the_same) {
             self.write(|transaction| note_looked_at(transaction, replay, plan.loose))?;
-            return Ok(plan.is_more);
+            return Ok(next);
         }
         let blob = blob_name(&name)?;
         self.write(|transaction| {
@@ -437,7 +445,7 @@ impl Captures {
         places.at(is_away)?.put(&blob, &bytes)?;
         let written = Written { name, is_away, bytes: bytes.len() as u64, chunks };
         self.write(|transaction| note_written(transaction, replay, &written, plan.loose))?;
-        Ok(plan.is_more)
+        Ok(next)
     }
 
     /// The first parts of the names of what is of these captures, and not of others, in a bucket.
