@@ -119,10 +119,15 @@ fn specific(name: &str) -> Option<&str> {
     (!vague.iter().any(|word| name.eq_ignore_ascii_case(word)) && !name.chars().any(char::is_control)).then_some(name)
 }
 
+/// All classes of devices. That there are no others is seen when this is compiled: without the list every device would be unknown.
+const DEVICE_CLASSES: &[&str] = match Dimension::Device.known_values() {
+    Some(classes) => classes,
+    None => panic!("the classes of devices are known"),
+};
+
 fn device_class(name: &str) -> Option<&'static str> {
     let name = trim(name);
-    let classes = Dimension::Device.known_values().unwrap_or_default();
-    classes.iter().copied().find(|class| name.eq_ignore_ascii_case(class))
+    DEVICE_CLASSES.iter().copied().find(|class| name.eq_ignore_ascii_case(class))
 }
 
 /// The class of a screen `width` pixels wide; the bounds are those that CSS frameworks made common.
