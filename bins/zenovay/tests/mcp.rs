@@ -260,12 +260,26 @@ async fn whatever_a_client_accepts_it_is_answered_with_json() {
         let reply = call.send().await.expect(200);
         assert_eq!(reply.header("content-type"), Some("application/json"), "{accept:?}");
     }
-    client.post().header("content-type", "text/plain").body(list.to_string()).send().await.expect(415);
-    client.post().json(&list).header("content-encoding", "gzip").send().await.expect(415);
-    let long = "x".repeat(70_000);
-    client.post().json(&json!({ "jsonrpc": "2.0", "id": 1, "method": long })).send().await.expect(413);
-    let several = client.post().json(&json!([list, list])).send().await.expect(400).json();
-    assert_eq!((&several["jsonrpc"], &several["error"]["code"]), (&json!("2.0"), &json!(-32600)));
+    // What is refused before it is a message is told in the words of the protocol as well. Sabotage: answer as other routes do.
+    let long = json!({ "jsonrpc": "2.0", "id": 1, "method": "x".repeat(70_000) });
+    for (call, status, id, words) in [
+        (
+            client.post().header("content-type", "text/plain").body(list.to_string()),
+            415,
+            Value::Null,
+            "application/json",
+        ),
+        (client.post().json(&list).header("content-encoding", "gzip"), 415, Value::Null, "Content-Encoding"),
+        (client.post().json(&long), 413, Value::Null, "bytes"),
+        (client.post().json(&json!([list, list])), 400, Value::Null, "one message"),
+        (client.post().header("mcp-protocol-version", "2099-01-01").json(&list), 400, json!(1), "MCP-Protocol-Version"),
+    ] {
+        let reply = call.send().await.expect(status);
+        assert_eq!(reply.header("content-type"), Some("application/json"), "{status}");
+        let told = reply.json();
+        assert_eq!((&told["jsonrpc"], &told["error"]["code"], &told["id"]), (&json!("2.0"), &json!(-32600), &id));
+        assert!(told["error"]["message"].as_str().unwrap().contains(words), "{told}");
+    }
 }
 
 /// Sabotage: let the library tell what its parser says.
@@ -619,7 +633,7 @@ async fn errors_are_read_and_resolved() {
         arguments
     };
     let listed = client.answer("get_errors", with(json!({}))).await;
-    assert_eq!(listed["counts"], json!({ "unresolved": 2, "resolved": 0, "ignored": 0 }));
+    assert_eq!(listed["groups_of_all_time"], json!({ "unresolved": 2, "resolved": 0, "ignored": 0 }));
     assert_eq!(listed["page"], json!({ "total": 2, "offset": 0, "shown": 2, "truncated": false }));
     let group = &listed["groups"][0];
     assert_eq!(
@@ -666,7 +680,7 @@ async fn errors_are_read_and_resolved() {
     let viewer = Client::new(&app, token(&app, viewer, shop.team.id, "advanced:read advanced:write"));
     let said = viewer.failure("update_error_status", decision.clone()).await;
     assert!(said.contains("role editor"), "{said}");
-    assert_eq!(client.answer("get_errors", with(json!({}))).await["counts"]["resolved"], 0);
+    assert_eq!(client.answer("get_errors", with(json!({}))).await["groups_of_all_time"]["resolved"], 0);
 
     let writer = Client::new(&app, token(&app, shop.team.owner, shop.team.id, "advanced:read advanced:write"));
     let changed = writer.answer("update_error_status", decision).await;
@@ -691,7 +705,7 @@ async fn errors_are_read_and_resolved() {
             arguments["status"] = json!("ignored");
         }
         let said = client.failure(tool, arguments).await;
-        assert!(said.contains("group of errors") && said.contains("get tool"), "{tool} {id}: {said}");
+        assert!(said.contains("group of errors") && said.contains("begins with get_"), "{tool} {id}: {said}");
     }
 }
 
@@ -804,8 +818,7 @@ async fn recordings_are_listed_and_told_moment_by_moment_with_links_to_watch_the
     let id = first["replay_id"].as_str().unwrap();
     let url = format!("{}/websites/{}/replays/{id}", app.state.issuer, shop.id());
     assert_eq!(first["url"], url);
-    // Whatever day it was on.
-    let one = json!({ "website_id": "shop.example", "range": "yesterday", "replay_id": id });
+    let one = json!({ "website_id": "shop.example", "replay_id": id });
     let one = client.answer("get_session_replays", one).await;
     assert_eq!(one["replays"], json!([first]));
     let period = &one["period"];
@@ -818,15 +831,21 @@ async fn recordings_are_listed_and_told_moment_by_moment_with_links_to_watch_the
         "at_seconds": 3.0, "kind": "error", "text": "TypeError: plan 7 is gone", "group_id": group, "url": format!("{url}?t=3"),
     });
     assert_eq!(moments[2], at);
-    let some = client.answer("get_session_replays", with(json!({ "replay_id": id, "limit": 2, "offset": 1 }))).await;
+    let some = json!({ "website_id": "shop.example", "replay_id": id, "limit": 2, "offset": 1 });
+    let some = client.answer("get_session_replays", some).await;
     assert_eq!(some["moments"], json!(moments[1..3]));
     let page = json!({ "total": 4, "offset": 1, "shown": 2, "next_offset": 3, "truncated": false });
     assert_eq!(some["page"], page);
 
     for (more, words) in [
-        (json!({ "replay_id": "sr_0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b" }), ["recording", "get tool"]),
-        (json!({ "replay_id": "7" }), ["recording", "get tool"]),
-        (json!({ "group_id": "7" }), ["group of errors", "get tool"]),
+        (
+            json!({ "range": null, "replay_id": "sr_0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b" }),
+            ["recording", "begins with get_"],
+        ),
+        (json!({ "range": null, "replay_id": "7" }), ["recording", "begins with get_"]),
+        (json!({ "group_id": "7" }), ["group of errors", "begins with get_"]),
+        (json!({ "replay_id": id }), ["range: does nothing with replay_id", "leave it out"]),
+        (json!({ "replay_id": id, "filters": ["page:is:/q"] }), ["range: does nothing", "filters: does nothing"]),
         (json!({ "group_id": group, "replay_id": id }), ["group_id: give either", "call the tool again"]),
         (json!({ "filters": ["source:is:Google"] }), ["filters: source", "browser"]),
     ] {
@@ -923,6 +942,12 @@ async fn goals_and_funnels_are_read_and_changed() {
     assert_eq!((&changed["name"], &changed["steps"][1]["label"]), (&json!("Prices"), &json!("Prices")));
     let all = client.answer("get_funnel_analysis", with(json!({}))).await;
     assert_eq!((&all["funnels"][0]["entered"], &all["funnels"][0]["completed"]), (&json!(2), &json!(1)));
+    // Its steps are read back as they are given.
+    let steps_told = json!([
+        { "label": "/", "type": "page", "match_type": "exact", "value": "/" },
+        { "label": "Prices", "type": "goal", "value": goal },
+    ]);
+    assert_eq!(all["funnels"][0]["steps"], steps_told);
     let one = client.answer("get_funnel_analysis", with(json!({ "funnel_id": funnel, "compare": "previous" }))).await;
     assert_eq!(one["funnels"][0]["steps"][1]["of_previous_percent"], 50.0);
     for (more, told) in [
@@ -1082,6 +1107,7 @@ async fn websites_are_changed_with_their_settings() {
         ("resume_tracking", json!({}), "is_active", json!(true)),
         ("update_website_settings", json!({ "currency": "EUR", "allowed_bots": ["GPTBot"] }), "currency", json!("EUR")),
         ("add_ip_exclusion", json!({ "ip": "192.0.2.0/24" }), "excluded", json!(["192.0.2.0/24"])),
+        ("add_ip_exclusion", json!({ "ip": "::ffff:192.0.2.77/120" }), "excluded", json!(["192.0.2.0/24"])),
         ("add_path_exclusion", json!({ "path": "/admin/*" }), "excluded", json!(["/admin/*"])),
         ("remove_ip_exclusion", json!({ "ip": "192.0.2.0/24" }), "excluded", json!([])),
         ("remove_path_exclusion", json!({ "path": "/admin/*" }), "excluded", json!([])),
@@ -1112,6 +1138,12 @@ async fn websites_are_changed_with_their_settings() {
     for (tool, more, word) in [
         ("remove_ip_exclusion", json!({ "ip": "192.0.2.9" }), "not excluded"),
         ("add_ip_exclusion", json!({ "ip": "somewhere" }), "ip: "),
+        ("add_path_exclusion", json!({ "path": "/cart?step=*" }), "path: \"/cart?step=*\" has a query or a fragment; "),
+        (
+            "create_goal",
+            json!({ "name": "Paid", "type": "page", "value": "/thanks?paid=1" }),
+            "value: Paths are compared without query and fragment",
+        ),
         ("update_website_timezone", json!({ "timezone": "Mars/Base" }), "timezone: "),
         ("update_website_domain", json!({ "domain": "https://a b/" }), "shop.example.com\". Correct"),
         ("update_website_settings", json!({ "moon": true }), "not an argument"),
@@ -1241,6 +1273,36 @@ async fn changes_at_the_same_time_are_all_made() {
     }
     let excluded = app.state.store.website(shop.id()).unwrap().unwrap().settings.excluded_ips;
     assert_eq!(excluded.len(), 6, "{excluded:?}");
+}
+
+/// Sabotage: tell settings to a client that was granted to read numbers alone.
+#[actix_web::test]
+async fn settings_are_read_by_those_who_may_change_some() {
+    let app = TestApp::start().await;
+    let shop = shop(&app).await;
+    shop.edit(|settings| {
+        settings.excluded_ips = vec!["192.0.2.7".to_owned()];
+        settings.excluded_paths = vec!["/admin/*".to_owned()];
+    });
+    let of = |scopes| Client::new(&app, token(&app, shop.team.owner, shop.team.id, scopes));
+    let asked = json!({ "website_id": "shop.example" });
+    for client in [Client::new(&app, shop.key("read")), of("management:write"), of("settings:write")] {
+        let listed = client.answer("list_websites", asked.clone()).await;
+        let settings = &listed["websites"][0]["settings"];
+        assert_eq!((&settings["timezone"], &settings["is_active"]), (&json!("Europe/Berlin"), &json!(true)));
+        assert_eq!((&settings["excluded_ips"], &settings["lists_cut"]), (&json!(["192.0.2.7"]), &json!(false)));
+        assert_eq!(settings["excluded_paths"], json!(["/admin/*"]));
+        let all = client.answer("list_websites", json!({})).await;
+        assert_eq!(all["websites"][0].get("settings"), None);
+    }
+    let reader = of("analytics:read advanced:read");
+    let call = json!({ "name": "list_websites", "arguments": asked });
+    let refused = reader.ask("tools/call", call).await.expect(200).json();
+    assert_eq!(refused["error"]["code"], -32007, "{refused}");
+    assert_eq!(reader.answer("list_websites", json!({})).await["websites"][0]["domain"], "shop.example");
+    let other = team(&app).website("other.example");
+    let said = Client::new(&app, other.key("read")).failure("list_websites", asked).await;
+    assert!(said.contains("There is no website"), "{said}");
 }
 
 #[actix_web::test]
@@ -1433,7 +1495,7 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
         (
             "get_session_replays",
             json!({ "website_id": "shop.example", "group_id": "eg_00000000-0000-4000-8000-000000000000" }),
-            vec!["There is no such group of errors. Look up"],
+            vec!["There is no such group of errors. Call list_websites, or the tool that begins with get_"],
         ),
         (
             "get_heatmap_data",
@@ -1459,6 +1521,40 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
             "query_analytics",
             json!({ "website_id": "shop.example", "where": [["not", ["is", "channel", ["Social"]]]] }),
             vec!["where[0][1]: \"Social\" is unknown; use Direct, Organic Search, "],
+        ),
+        (
+            "get_top_pages",
+            json!({ "website_id": "shop.example", "filters": ["page:is:/a", "page:is:/b"] }),
+            vec![
+                "filters: \"page:is:/b\": no event is both page:is:/a and page:is:/b",
+                "one filter with both values",
+                "has_done, in where of query_analytics",
+            ],
+        ),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "filters": ["page:is:/a"], "where": [["is", "page", ["/b"]]] }),
+            vec!["where[0]: no event is both page:is:/a and [\"is\",\"page\",[\"/b\"]]", "has_done"],
+        ),
+        (
+            "get_visitors",
+            json!({ "website_id": "shop.example", "filters": ["goal:is:Sign-up"] }),
+            vec!["no goal is called \"Sign-up\"; for an event that is no goal give event_name:is: and its name"],
+        ),
+        (
+            "get_geographic_data",
+            json!({ "website_id": "shop.example", "filters": ["country:is:UK"] }),
+            vec!["\"UK\" is the code of no country", "GB for United Kingdom"],
+        ),
+        (
+            "get_top_pages",
+            json!({ "website_id": "shop.example", "filters": ["page:is:https://shop.example/pricing?plan=pro"] }),
+            vec!["pages are paths that begin with /", "such as \"/pricing\""],
+        ),
+        (
+            "get_traffic_sources",
+            json!({ "website_id": "shop.example", "filters": ["source:is:Direct"] }),
+            vec!["direct visits have no source: give source an empty value, or channel the value Direct"],
         ),
         (
             "get_visitors",
@@ -1655,6 +1751,27 @@ async fn what_visitors_wrote_is_cleaned_capped_and_marked() {
         seen += &answer.to_string();
     }
     assert!(seen.contains("IGNORE ALL PREVIOUS"), "{seen}");
+    // What is told of a value is found by it, also where what cannot be seen is spelled out, and where the rest is left out. Sabotage:
+    // leave out what is not seen, or take an escape for letters.
+    for (tool, by, dimension) in [
+        ("get_top_pages", "title", "title"),
+        ("query_analytics", "name", "event_name"),
+        ("get_top_pages", "page", "page"),
+    ] {
+        let mut arguments = match tool {
+            "query_analytics" => json!({ "dimensions": [by], "metrics": ["events"] }),
+            _ => json!({ "by": by }),
+        };
+        arguments["website_id"] = json!("shop.example");
+        let rows = client.answer(tool, arguments.clone()).await["rows"].clone();
+        for row in rows.as_array().unwrap() {
+            let value = row.get("value").unwrap_or(&row["values"][0]).as_str().unwrap();
+            arguments["filters"] = json!([format!("{dimension}:is:{value}")]);
+            let found = client.answer(tool, arguments.clone()).await["rows"].clone();
+            let told = |row: &Value| ["value", "values", "events"].map(|name| row[name].clone());
+            assert_eq!(found.as_array().unwrap().iter().map(told).collect::<Vec<_>>(), [told(row)], "{value}");
+        }
+    }
     let instructions = client.ask(
         "initialize",
         json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } }),

@@ -62,6 +62,6 @@ pub use time::{Clock, ManualClock, Reading, TimeRange, Timestamp};
 pub use time_strings::InvalidTime;
 pub use website::{OTHER_AGENTS, ReplayTrigger, Website, WebsiteSettings};
 #[cfg(feature = "rules")]
-pub use website_rules::{EXCLUDED_IPS_MAX, HostRefusal, InvalidSetting, RULES_MAX, WebsiteRules};
+pub use website_rules::{EXCLUDED_IPS_MAX, HostRefusal, InvalidSetting, RULES_MAX, WebsiteRules, excluded_network};
 #[cfg(feature = "zones")]
 pub use zone::{Interval, UnknownZone, Zone, parse_date};

@@ -115,6 +115,22 @@ fn parse_network(entry: &str) -> Result<IpNet, InvalidSetting> {
     }
 }
 
+/// The one spelling of the addresses that an entry of `excluded_ips` excludes; `None` when it is no such entry.
+///
+/// ```
+/// use zenovay_domain::excluded_network;
+///
+/// for entry in ["192.0.2.7", "192.0.2.7/32", "::ffff:192.0.2.7", "0:0:0:0:0:FFFF:C000:207"] {
+///     assert_eq!(excluded_network(entry).as_deref(), Some("192.0.2.7/32"));
+/// }
+/// assert_eq!(excluded_network("2001:0DB8:0::1"), excluded_network("2001:db8::1/128"));
+/// assert_eq!(excluded_network("10.1.2.3/8").as_deref(), Some("10.0.0.0/8"));
+/// assert_eq!(excluded_network("everybody"), None);
+/// ```
+pub fn excluded_network(entry: &str) -> Option<String> {
+    parse_network(entry).ok().map(|network| network.trunc().to_string())
+}
+
 fn check_currency(code: &str) -> Result<(), InvalidSetting> {
     if code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
         return Ok(());
@@ -195,8 +211,8 @@ impl WebsiteRules {
         Self::new(website.id, &website.domain, &website.settings)
     }
 
-    /// Checks what people wrote anew: entries of lists that are not in `before` and have characters that nobody sees. What is
-    /// stored already is compiled all the same.
+    /// Checks what people wrote anew: entries of lists that are not in `before` and have characters that nobody sees, and paths with a
+    /// query or a fragment, which no path has. What is stored already is compiled all the same.
     ///
     /// ```
     /// use zenovay_domain::{WebsiteRules, WebsiteSettings};
@@ -223,7 +239,15 @@ impl WebsiteRules {
                 return Err(InvalidSetting::new(setting, entry, "has characters that cannot be seen"));
             }
         }
-        Ok(())
+        let is_no_path = |entry: &&String| entry.contains(['?', '#']) && !before.excluded_paths.contains(entry);
+        match settings.excluded_paths.iter().find(is_no_path) {
+            Some(entry) => {
+                let problem =
+                    "has a query or a fragment; paths are compared without: leave out what begins with ? or #";
+                Err(InvalidSetting::new("excluded_paths", entry, problem))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The rules of the website `website` with this domain and these settings.
@@ -390,6 +414,25 @@ mod tests {
         }
         let many = WebsiteSettings { excluded_paths: vec!["/".into(); RULES_MAX + 1], ..Default::default() };
         assert_eq!(compile("example.com", &many).unwrap_err().setting, "excluded_paths");
+    }
+
+    /// Sabotage: look at what was there before, or refuse an escaped `?`, which paths have.
+    #[test]
+    fn a_path_that_no_page_has_is_refused_when_it_is_written() {
+        let with = |paths: &[&str]| WebsiteSettings {
+            excluded_paths: paths.iter().map(|&path| path.to_owned()).collect(),
+            ..Default::default()
+        };
+        let old = with(&["/old?x=1"]);
+        for written in [&["/cart?step=*"][..], &["/a", "/b#c"]] {
+            let refused = WebsiteRules::check_written(&with(written), &old).unwrap_err();
+            assert_eq!(refused.setting, "excluded_paths");
+            assert!(refused.problem.contains("has a query or a fragment"), "{refused}");
+        }
+        for written in [&["/old?x=1", "/a%3Fb"][..], &[]] {
+            assert_eq!(WebsiteRules::check_written(&with(written), &old), Ok(()));
+        }
+        assert!(compile("example.com", &old).is_ok());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde_json::Value;
 use zenovay_domain::{Dimension, EventKind};
 use zenovay_query::{Condition, Field, Filter, FilterLevel, Operator, check_regex, regex_ignoring_case};
 
+use crate::conflict::{self, Part};
 use crate::join::and;
 use crate::names::{CUSTOM, CUSTOM_NAME_MAX, CUSTOM_OF_VIEW, bare};
 use crate::{Problem, Property, PropertyError, countries, traits};
@@ -40,6 +41,15 @@ const OPERATORS: [(&str, Operator); 10] = [
     ("ends_with", Operator::EndsWith),
 ];
 
+/// Codes that are no country's, and those that are meant by them, in small letters.
+const MISTAKEN_FOR: [(&str, &str); 2] = [("uk", "gb"), ("el", "gr")];
+
+/// What the absence of a source is called elsewhere.
+const NO_SOURCE: [&str; 5] = ["Direct", "Direct / None", "(Direct / None)", "(direct)", "(none)"];
+
+/// What stands for the pages beyond the most of which captures keep the paths.
+const OTHER_PAGES: &str = "(other)";
+
 /// The operators that join other filters.
 const JOINING: [&str; 5] = ["and", "or", "not", "has_done", "has_not_done"];
 
@@ -50,9 +60,10 @@ pub enum Dialect {
     /// Ours: property names also without prefix, values as they are stored, `level` as a modifier.
     Own,
     /// Ours, in the words of the dashboard and its address: names are told without prefix, those of custom properties with `prop.`,
-    /// which is also read; a tree alone. A value that no event can have, where all are known, is refused: the name of a country,
-    /// which has a code, or a device or channel that there is not. Otherwise the answer would be taken for one about visitors. In the
-    /// other dialects such a value chooses nothing, as with the product whose words they are.
+    /// which is also read; a tree alone. A value that no event can have, where all are known or their form, is refused: the name of a
+    /// country, which has a code, a device or channel that there is not, a page with its host or query. Otherwise the answer would be
+    /// taken for one about visitors. In the other dialects such a value chooses nothing, as with the product whose words they are. `is`
+    /// and `is_not` take names of sources, browsers, systems, regions and cities in any case.
     View,
     /// Plausible's: values as that product shows them, such as `Desktop` and `(Direct / None)`.
     Plausible,
@@ -90,8 +101,8 @@ impl Goal {
     }
 }
 
-/// Filters, with those by goals apart: they say what a conversion is.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// Filters, with those by goals apart: they say what a conversion is. Two are equal when they choose the same, in whatever words.
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Filters {
     /// The events that are conversions; `None` when no goal is named.
@@ -102,6 +113,15 @@ pub struct Filters {
     pub names_page: bool,
     /// Whether a condition is about what an event was: its kind, its name or a property of it.
     pub names_event: bool,
+    /// What was asked for.
+    parts: Vec<Part>,
+}
+
+impl PartialEq for Filters {
+    fn eq(&self, other: &Self) -> bool {
+        let choice = |filters: &Self| (filters.names_page, filters.names_event);
+        self.goals == other.goals && self.rest == other.rest && choice(self) == choice(other)
+    }
 }
 
 impl Filters {
@@ -114,18 +134,24 @@ impl Filters {
     }
 
     /// What these and `others` ask for together. Where both name goals, a conversion is an event of both.
-    #[must_use]
-    pub fn with(self, others: Self) -> Self {
+    ///
+    /// # Errors
+    /// When no event or no visit has what one of these and one of the others ask for; where is that of the latter.
+    pub fn with(self, others: Self) -> Result<Self, Problem> {
+        others.parts.iter().try_for_each(|part| conflict::check_with(&self.parts, part))?;
         let goals = match (self.goals, others.goals) {
             (Some(goals), Some(others)) => Some(and(vec![goals, others])),
             (goals, others) => goals.or(others),
         };
-        Self {
+        let mut parts = self.parts;
+        parts.extend(others.parts);
+        Ok(Self {
             goals,
             rest: and(vec![self.rest, others.rest]),
             names_page: self.names_page || others.names_page,
             names_event: self.names_event || others.names_event,
-        }
+            parts,
+        })
     }
 }
 
@@ -149,7 +175,8 @@ fn condition(field: Field, operator: Operator, values: Vec<String>, level: Optio
 /// ```
 ///
 /// # Errors
-/// What is wrong, and where.
+/// What is wrong, and where. In our own dialects that is also when no event or no visit has what two filters ask for: two pages, or
+/// two goals.
 pub fn parse_filters(text: &str, dialect: Dialect) -> Result<Filters, Problem> {
     if text.len() > FILTERS_MAX_BYTES {
         return Err(Problem::new(format!("more than {FILTERS_MAX_BYTES} bytes")));
@@ -162,7 +189,7 @@ pub fn parse_filters(text: &str, dialect: Dialect) -> Result<Filters, Problem> {
     for part in split(text, ';').iter().map(|part| part.trim()).filter(|part| !part.is_empty()) {
         reader.expression(part)?;
     }
-    Ok(reader.finish())
+    reader.finish()
 }
 
 /// Reads a list of filters that must all hold. Each is `[operator, property, [values]]`, with an object of modifiers as a
@@ -185,7 +212,7 @@ pub fn parse_filters(text: &str, dialect: Dialect) -> Result<Filters, Problem> {
 /// ```
 ///
 /// # Errors
-/// What is wrong, and where.
+/// What is wrong, and where, as for [`parse_filters`].
 pub fn filters_of_json(tree: &Value, dialect: Dialect) -> Result<Filters, Problem> {
     let mut reader = Reader::new(dialect);
     let Value::Array(filters) = tree else { return Err(Problem::new("must be an array of filters")) };
@@ -195,9 +222,9 @@ pub fn filters_of_json(tree: &Value, dialect: Dialect) -> Result<Filters, Proble
     }
     for (number, filter) in filters.iter().enumerate() {
         reader.at = format!("/{number}");
-        reader.top(filter)?;
+        reader.top(filter, filter.to_string())?;
     }
-    Ok(reader.finish())
+    reader.finish()
 }
 
 /// Whether a name is, or was meant to be, that of a property that a website gives its events.
@@ -228,9 +255,10 @@ fn split(text: &str, separator: char) -> Vec<&str> {
     parts
 }
 
-struct Reader {
+pub(crate) struct Reader {
     dialect: Dialect,
-    at: String,
+    /// Where what is read now stands.
+    pub(crate) at: String,
     goals: Vec<Filter>,
     rest: Vec<Filter>,
     names_page: bool,
@@ -239,6 +267,7 @@ struct Reader {
     values: usize,
     expressions: usize,
     patterns: usize,
+    parts: Vec<Part>,
 }
 
 /// Where in a tree a filter stands.
@@ -252,7 +281,7 @@ enum Place {
 }
 
 impl Reader {
-    fn new(dialect: Dialect) -> Self {
+    pub(crate) fn new(dialect: Dialect) -> Self {
         Self {
             dialect,
             at: String::new(),
@@ -264,12 +293,21 @@ impl Reader {
             values: 0,
             expressions: 0,
             patterns: 0,
+            parts: Vec::new(),
         }
     }
 
-    fn finish(self) -> Filters {
-        let goals = if self.goals.is_empty() { None } else { Some(and(self.goals)) };
-        Filters { goals, rest: and(self.rest), names_page: self.names_page, names_event: self.names_event }
+    /// All that was read.
+    ///
+    /// # Errors
+    /// When two of our own filters never hold together. In the other dialect they choose nothing, as with the product whose words they are.
+    pub(crate) fn finish(self) -> Result<Filters, Problem> {
+        if self.is_own() {
+            conflict::check(&self.parts)?;
+        }
+        let Self { goals, rest, names_page, names_event, parts, .. } = self;
+        let goals = if goals.is_empty() { None } else { Some(and(goals)) };
+        Ok(Filters { goals, rest: and(rest), names_page, names_event, parts })
     }
 
     fn problem<T>(&self, problem: impl Into<String>) -> Result<T, Problem> {
@@ -347,29 +385,64 @@ impl Reader {
             (_, true) => Operator::DoesNotMatch,
         };
         let leaf = Leaf { subject, operator, values, ignores_case: false, level: None };
-        self.add_top(leaf)
+        self.add_top(leaf, text.to_owned(), text[..position + sign.len()].to_owned())
     }
 
-    fn top(&mut self, filter: &Value) -> Result<(), Problem> {
+    /// A filter that must hold with all others; `text` is how it was asked.
+    pub(crate) fn top(&mut self, filter: &Value, text: String) -> Result<(), Problem> {
         match self.leaf(filter)? {
-            Some(leaf) => self.add_top(leaf),
+            Some(leaf) => {
+                let subject = format!("{} {}", filter[0], filter[1]);
+                self.add_top(leaf, text, subject)
+            }
             None => {
                 let filter = self.tree(filter, Place::Top, 0)?;
+                self.note(text, None, false, filter.clone());
                 self.rest.push(filter);
                 Ok(())
             }
         }
     }
 
-    fn add_top(&mut self, leaf: Leaf) -> Result<(), Problem> {
+    fn add_top(&mut self, leaf: Leaf, text: String, subject: String) -> Result<(), Problem> {
         let is_goal = leaf.subject == Subject::GOAL;
+        let plain = self.plain(&leaf);
         let filter = self.condition(leaf)?;
+        self.note(text, Some(subject), is_goal, plain.unwrap_or_else(|| filter.clone()));
         if is_goal {
             self.goals.push(filter);
         } else {
             self.rest.push(filter);
         }
         Ok(())
+    }
+
+    /// Notes a filter that must hold with all others.
+    fn note(&mut self, text: String, subject: Option<String>, is_goal: bool, filter: Filter) {
+        self.parts.push(Part { at: self.at.clone(), text, subject, is_goal, filter });
+    }
+
+    /// Adds what conversions are; `text` is how it was asked, `subject` what is compared and how.
+    pub(crate) fn add_conversions(&mut self, conversions: Filter, text: String, subject: String) {
+        self.note(text, Some(subject), true, conversions.clone());
+        self.goals.push(conversions);
+        self.names_event = true;
+    }
+
+    /// Adds what visits are.
+    pub(crate) fn add_visits(&mut self, visits: Filter) {
+        self.rest.push(visits);
+    }
+
+    /// The condition on a field as it was asked; `None` when it is of something else, or in any case.
+    fn plain(&self, leaf: &Leaf) -> Option<Filter> {
+        let Leaf { subject: Subject::Property(Property::Field(field)), operator, values, ignores_case: false, level } =
+            leaf
+        else {
+            return None;
+        };
+        let values = values.iter().map(|value| self.stored(field, *operator, value.clone())).collect();
+        Some(condition(field.clone(), *operator, values, *level))
     }
 
     /// A filter with an operator that joins others.
@@ -526,9 +599,9 @@ impl Reader {
             return Err(Problem::new(rule));
         }
         if self.dialect == Dialect::View
-            && let Property::Field(Field::Dimension(dimension)) = &property
+            && let Property::Field(field) = &property
         {
-            self.check_values(*dimension, operator, &values, ignores_case)?;
+            self.check_values(field, operator, &values, ignores_case)?;
         }
         self.names_page |= property.is_page();
         self.names_event |= property.is_of_events_only();
@@ -540,50 +613,114 @@ impl Reader {
             }
             Property::CountryName => Ok(condition_on_country(operator, &values, ignores_case, level)),
             Property::Field(field) => {
-                let values = values.into_iter().map(|value| self.stored(&field, operator, value)).collect();
+                let values: Vec<String> =
+                    values.into_iter().map(|value| self.stored(&field, operator, value)).collect();
+                let as_names = if ignores_case { None } else { self.as_names(&field, operator, &values) };
+                let (operator, values) = as_names.unwrap_or((operator, values));
                 self.field(field, operator, values, ignores_case, level)
             }
         }
     }
 
-    /// Whether each of `values` can hold for an event, where all that events have are known. A regular expression is passed over.
+    /// Whether each of `values` can hold for an event, where all that events have are known, or their form. A regular expression is passed
+    /// over.
     fn check_values(
         &self,
-        dimension: Dimension,
+        field: &Field,
         operator: Operator,
         values: &[String],
         ignores_case: bool,
     ) -> Result<(), Problem> {
-        let is_country = dimension == Dimension::Country;
-        let known: Vec<&str> = match dimension.known_values() {
-            Some(known) => known.to_vec(),
-            None if is_country => countries().map(|(code, _)| code).collect(),
-            None => return Ok(()),
-        };
-        let positive = match operator {
+        let operator = match operator {
             Operator::IsNot => Operator::Is,
             Operator::DoesNotContain => Operator::Contains,
             Operator::DoesNotMatch => Operator::Matches,
             operator if operator.is_regex() => return Ok(()),
             operator => operator,
         };
-        let fold = |text: &str| if ignores_case { text.to_lowercase() } else { text.to_owned() };
+        let values = values.iter().filter(|value| !value.is_empty());
+        match field {
+            Field::EntryPage | Field::ExitPage | Field::Dimension(Dimension::Path) => {
+                self.check_pages(operator, values)
+            }
+            Field::Dimension(Dimension::Country) => self.check_countries(operator, values, ignores_case),
+            Field::Dimension(Dimension::Source) if operator == Operator::Is => self.check_sources(values),
+            Field::Dimension(dimension) => {
+                let Some(known) = dimension.known_values() else { return Ok(()) };
+                let mut values = values;
+                match values.find(|value| !is_of(known.iter().copied(), operator, value, ignores_case)) {
+                    Some(wrong) => self.problem(format!("{wrong:?} is unknown; use {}", known.join(", "))),
+                    None => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Pages are told by their paths alone.
+    fn check_pages<'v>(&self, operator: Operator, mut values: impl Iterator<Item = &'v String>) -> Result<(), Problem> {
+        let begins = |value: &str| match operator {
+            Operator::Is | Operator::StartsWith => value.starts_with('/'),
+            Operator::Matches => value.starts_with(['/', '*']),
+            _ => true,
+        };
+        let is_wrong = |value: &&String| *value != OTHER_PAGES && (!begins(value) || value.contains(['?', '#']));
+        let Some(wrong) = values.find(is_wrong) else { return Ok(()) };
+        let meant = path_of(wrong);
+        self.problem(format!("pages are paths that begin with /, without host and query, such as {meant:?}"))
+    }
+
+    fn check_countries<'v>(
+        &self,
+        operator: Operator,
+        mut values: impl Iterator<Item = &'v String>,
+        ignores_case: bool,
+    ) -> Result<(), Problem> {
         let is_code = |value: &str| value.len() == 2 && value.bytes().all(|byte| byte.is_ascii_uppercase());
         let can_hold = |value: &String| {
-            let folded = [fold(value)];
-            value.is_empty()
-                // Other sources of places have codes of their own.
-                || (is_country && positive == Operator::Is && is_code(value))
-                || known.iter().any(|known| positive.matches(&fold(known), &folded))
+            (operator == Operator::Is && is_code(value) && is_assigned_by_others(value))
+                || is_of(countries().map(|(code, _)| code), operator, value, ignores_case)
         };
-        let Some(wrong) = values.iter().find(|value| !can_hold(value)) else { return Ok(()) };
-        if !is_country {
-            return self.problem(format!("{wrong:?} is unknown; use {}", known.join(", ")));
-        }
+        let Some(wrong) = values.find(|value| !can_hold(value)) else { return Ok(()) };
         let bare = wrong.trim_matches('*').to_lowercase();
-        let is_meant = |(code, name): &(&str, &str)| [code, name].iter().any(|known| known.to_lowercase() == bare);
+        let meant =
+            MISTAKEN_FOR.iter().find(|(mistaken, _)| *mistaken == bare).map_or(bare.as_str(), |(_, code)| *code);
+        let is_meant = |(code, name): &(&str, &str)| [code, name].iter().any(|known| known.to_lowercase() == meant);
         let (code, name) = countries().find(is_meant).unwrap_or(("DE", "Germany"));
-        self.problem(format!("countries are codes of two capital letters, such as {code} for {name}"))
+        let such = format!("such as {code} for {name}");
+        if is_code(wrong) {
+            return self.problem(format!("{wrong:?} is the code of no country; use those of ISO 3166-1, {such}"));
+        }
+        self.problem(format!("countries are codes of two capital letters, {such}"))
+    }
+
+    /// A visit that came from nowhere has no source. Others call that by a name.
+    fn check_sources<'v>(&self, mut values: impl Iterator<Item = &'v String>) -> Result<(), Problem> {
+        let is_none = |value: &str| NO_SOURCE.iter().any(|name| name.eq_ignore_ascii_case(value));
+        let Some(wrong) = values.find(|value| is_none(value)) else { return Ok(()) };
+        let (source, channel, tag) =
+            (self.named("visit:source"), self.named("visit:channel"), self.named("visit:utm_source"));
+        self.problem(format!(
+            "direct visits have no source: give {source} an empty value, or {channel} the value Direct; a tag {wrong:?} is a value of {tag}"
+        ))
+    }
+
+    /// The comparison of names that people write in capitals or in small letters, in one expression. `None` where they are compared as they
+    /// are.
+    fn as_names(&self, field: &Field, operator: Operator, values: &[String]) -> Option<(Operator, Vec<String>)> {
+        let compared = match operator {
+            Operator::Is => Operator::MatchesRegex,
+            Operator::IsNot => Operator::DoesNotMatchRegex,
+            _ => return None,
+        };
+        let is_named = self.dialect == Dialect::View && conflict::ignores_case(field);
+        if !is_named || values.iter().all(String::is_empty) {
+            return None;
+        }
+        let expressions: Vec<String> = values.iter().map(|value| regex_ignoring_case(value, true)).collect();
+        let expression = expressions.join("|");
+        // One that is too long compares as it is.
+        check_regex(&expression).is_ok().then(|| (compared, vec![expression]))
     }
 
     fn field(
@@ -711,6 +848,28 @@ impl Reader {
     }
 }
 
+/// Whether one of `known` passes the comparison with `value`.
+fn is_of<'k>(mut known: impl Iterator<Item = &'k str>, operator: Operator, value: &str, ignores_case: bool) -> bool {
+    let fold = |text: &str| if ignores_case { text.to_lowercase() } else { text.to_owned() };
+    let value = [fold(value)];
+    known.any(|known| operator.matches(&fold(known), &value))
+}
+
+/// Codes that geo databases give to places without one: those that ISO 3166-1 leaves to its users, and two for regions.
+fn is_assigned_by_others(code: &str) -> bool {
+    matches!(code.as_bytes(), b"AA" | b"ZZ" | b"EU" | b"AP" | [b'Q', b'M'..=b'Z'] | [b'X', b'A'..=b'Z'])
+}
+
+/// The path of a page that is told by its address, or without the `/` that it begins with.
+fn path_of(text: &str) -> String {
+    let from_path = match text.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("", |start| &rest[start..]),
+        None => text,
+    };
+    let path = from_path.split(['?', '#']).next().unwrap_or("");
+    format!("/{}", path.strip_prefix('/').unwrap_or(path))
+}
+
 /// What a condition is about.
 #[derive(PartialEq)]
 enum Subject {
@@ -791,11 +950,15 @@ mod tests {
     #[test]
     fn filters_are_joined_with_others() {
         let (country, page) = (own("country==DE;event:goal==Signup"), own("event:page==/a"));
-        assert_eq!(country.clone().with(page.clone()), own("country==DE;event:goal==Signup;event:page==/a"));
-        assert_eq!(page.clone().with(country.clone()).goals, country.goals);
-        let two = country.clone().with(own("event:goal==Login"));
-        assert_eq!(two.goals, own("event:goal==Signup;event:goal==Login").goals);
-        assert_eq!(Filters::default().with(page.clone()), page);
+        let together = || country.clone().with(page.clone()).unwrap();
+        assert_eq!(together(), own("country==DE;event:goal==Signup;event:page==/a"));
+        assert_eq!(page.clone().with(country.clone()).unwrap().goals, country.goals);
+        let two = country.clone().with(own("event:goal==Sign*")).unwrap();
+        assert_eq!(two.goals, own("event:goal==Signup;event:goal==Sign*").goals);
+        assert_eq!(Filters::default().with(page.clone()), Ok(page.clone()));
+        let problem = together().with(own(r#"[["is","country",["DE"]],["is","page",["/b"]]]"#)).unwrap_err();
+        assert_eq!(problem.at, "/1");
+        assert!(problem.problem.contains(r#"no event is both event:page==/a and ["is","page",["/b"]]"#), "{problem}");
     }
 
     #[test]
@@ -921,6 +1084,23 @@ mod tests {
             (r#"[["contains_not","device",["Mobile"]]]"#, "use desktop, mobile, tablet"),
             (r#"[["not",["is","channel",["Social"]]]]"#, "use Direct, Organic Search, Organic Social, "),
             (r#"[["starts_with","screen_class",["x-"]]]"#, "use xs, sm, md, lg, xl"),
+            (
+                r#"[["is","country",["UK"]]]"#,
+                "\"UK\" is the code of no country; use those of ISO 3166-1, such as GB for United",
+            ),
+            (r#"[["is_not","country",["DE","JJ"]]]"#, "\"JJ\" is the code of no country"),
+            (r#"[["is","country",["uk"]]]"#, "such as GB for United Kingdom"),
+            (
+                r#"[["is","page",["/","pricing"]]]"#,
+                "pages are paths that begin with /, without host and query, such as \"/pricing\"",
+            ),
+            (r#"[["is_not","page",["/pricing?plan=pro"]]]"#, "such as \"/pricing\""),
+            (r#"[["contains","page",["?plan"]]]"#, "without host and query"),
+            (r#"[["starts_with","entry_page",["blog"]]]"#, "such as \"/blog\""),
+            (r#"[["matches_wildcard","exit_page",["blog/*"]]]"#, "such as \"/blog/*\""),
+            (r#"[["is","page",["https://shop.example/a/b#c"]]]"#, "such as \"/a/b\""),
+            (r#"[["is","page",["https://shop.example"]]]"#, "such as \"/\""),
+            (r#"[["is","source",["Google","direct"]]]"#, "give source an empty value, or channel the value Direct"),
         ] {
             let problem = view(text).unwrap_err().problem;
             assert!(problem.contains(told), "{text}: {problem}");
@@ -930,6 +1110,10 @@ mod tests {
         }
         for held in [
             r#"[["is","country",["ZZ",""]]]"#,
+            r#"[["is","country",["XK","EU","QZ"]]]"#,
+            r#"[["is","page",["","/a%3Fb"]],["contains","entry_page",["pric"]],["matches_wildcard","exit_page",["*ing"]]]"#,
+            r#"[["is","source",[""]]]"#,
+            r#"[["matches","page",["^/a?$"]],["contains","source",["Direct"]]]"#,
             r#"[["contains","country",["D"]]]"#,
             r#"[["is","country",["de"],{"case_sensitive":false}]]"#,
             r#"[["matches","country",["^Germany$"]]]"#,
@@ -939,8 +1123,48 @@ mod tests {
         ] {
             assert!(parse_filters(held, Dialect::View).is_ok(), "{held}");
         }
-        for passed in ["country==Germany", "device==phone", "channel==Social"] {
+        for passed in
+            ["country==Germany", "device==phone", "channel==Social", "country==UK", "page==pricing", "source==Direct"]
+        {
             assert!(parse_filters(passed, Dialect::Own).is_ok(), "{passed}");
+        }
+    }
+
+    /// Sabotage: look at filters of Plausible's dialect, or not into what was done.
+    #[test]
+    fn what_never_holds_is_refused_in_our_own_words_alone() {
+        for (text, at, told) in [
+            (
+                "event:page==/a;event:page==/b",
+                "",
+                "no event is both event:page==/a and event:page==/b. For one or the other",
+            ),
+            ("event:goal==A;event:goal==B|C", "", "no event is both event:goal==A and event:goal==B|C"),
+            ("event:goal==Visit /a;event:page==/b", "", "no event is both"),
+            ("visit:country==DE;visit:country!=DE|FR", "", "no visit is both"),
+            (r#"[["is","event:page",["/a"]],["is","event:page",["/b"]]]"#, "/1", "has_done"),
+            (r#"[["and",[["is","event:page",["/a"]],["is","event:page",["/b"]]]]]"#, "/0", "no event is all of"),
+            (
+                r#"[["has_done",["and",[["is","event:page",["/a"]],["is","event:page",["/b"]]]]]]"#,
+                "/0",
+                "no event is all of",
+            ),
+        ] {
+            let problem = parse_filters(text, Dialect::Own).unwrap_err();
+            assert_eq!(problem.at, at, "{text}: {problem}");
+            assert!(problem.problem.contains(told), "{text}: {problem}");
+            assert!(parse_filters(text, Dialect::Plausible).is_ok(), "{text}");
+        }
+        for text in [
+            "event:goal==Signup;event:page==/a",
+            "event:page==/a|/b;event:page!=/b",
+            "event:page==/a;visit:entry_page==/b",
+            r#"[["has_done",["is","event:page",["/a"]]],["has_done",["is","event:page",["/b"]]]]"#,
+            r#"[["is","event:page",["/a"]],["is","event:page",["/b"],{"level":"visit"}]]"#,
+            r#"[["is","event:page",["/a"]],["is","event:page",["/A"],{"case_sensitive":false}]]"#,
+            r#"[["or",[["is","event:page",["/a"]],["is","event:name",["x"]]]],["is","event:page",["/b"]]]"#,
+        ] {
+            assert!(parse_filters(text, Dialect::Own).is_ok(), "{text}: {:?}", parse_filters(text, Dialect::Own));
         }
     }
 

@@ -3,6 +3,7 @@
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 mod ask;
+mod conflict;
 mod conversions;
 mod countries;
 mod cursor;

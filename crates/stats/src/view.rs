@@ -1,14 +1,13 @@
 //! The filters of a view of the dashboard, as they stand in its address: `dimension:operator:value|value`.
 
-use serde_json::{Value, json};
-use zenovay_domain::{Dimension, EventKind, Goal, GoalId};
-use zenovay_query::{Condition, Filter, Operator};
+use serde_json::json;
+use zenovay_domain::{Goal, GoalId};
+use zenovay_query::{Filter, Operator};
 
 use crate::conversions::goals_filter;
-use crate::filters::KIND;
-use crate::join::and;
+use crate::filters::{KIND, Reader};
 use crate::names::{CUSTOM, CUSTOM_OF_VIEW, bare};
-use crate::{Dialect, Filters, Goal as NamedGoal, Problem, Property, PropertyError, filters_of_json};
+use crate::{Dialect, Filters, Problem, Property, PropertyError};
 
 /// The most filters of a view.
 const FILTERS_MAX: usize = 32;
@@ -39,16 +38,16 @@ pub fn view_dimensions() -> impl Iterator<Item = &'static str> {
 /// those characters themselves, and an empty value is the missing one. A dimension is a property by its bare name, `event_type`,
 /// `prop.` and the name of a custom property, or `goal`.
 ///
-/// `goal` compares the names of `goals`, which `is` also knows by their ids; a value of `is` that is neither is the name of an
-/// event, or `Visit` and a path. What it chooses are conversions. Its negative operators leave the visits without any. An id of none
-/// of `goals` is refused, and so is no value.
+/// `goal` compares the names of `goals`, which `is` also knows by their ids. What it chooses are conversions. Its negative operators leave
+/// the visits without any. A value that is of none of `goals` is refused, and so is no value.
 ///
 /// # Errors
-/// What is wrong; where is the position of the filter, such as `/0`.
+/// What is wrong; where is the position of the filter, such as `/0`. Two filters that never hold together are wrong, too: an event has
+/// one page and reaches one goal, a visit has one country.
 pub fn filters_of_view<'a>(filters: impl IntoIterator<Item = &'a str>, goals: &[Goal]) -> Result<Filters, Problem> {
-    let mut tree: Vec<Value> = Vec::new();
-    let (mut conversions, mut visits) = (Vec::new(), Vec::new());
+    let mut reader = Reader::new(Dialect::View);
     for (number, text) in filters.into_iter().enumerate() {
+        reader.at = format!("/{number}");
         let problem = |problem: String| Problem { at: format!("/{number}"), problem };
         if number >= FILTERS_MAX {
             return Err(problem(format!("more than {FILTERS_MAX} filters")));
@@ -57,10 +56,13 @@ pub fn filters_of_view<'a>(filters: impl IntoIterator<Item = &'a str>, goals: &[
         if part.dimension == "goal" {
             part.check_goals(goals).map_err(problem)?;
             match part.operator {
-                Operator::IsNot => visits.push(without(part.goals(Operator::Is, goals))),
-                Operator::DoesNotContain => visits.push(without(part.goals(Operator::Contains, goals))),
-                Operator::DoesNotMatch => visits.push(without(part.goals(Operator::Matches, goals))),
-                operator => conversions.push(part.goals(operator, goals)),
+                Operator::IsNot => reader.add_visits(without(part.goals(Operator::Is, goals))),
+                Operator::DoesNotContain => reader.add_visits(without(part.goals(Operator::Contains, goals))),
+                Operator::DoesNotMatch => reader.add_visits(without(part.goals(Operator::Matches, goals))),
+                operator => {
+                    let subject = format!("goal {}", part.word);
+                    reader.add_conversions(part.goals(operator, goals), text.to_owned(), subject);
+                }
             }
             continue;
         }
@@ -73,16 +75,9 @@ pub fn filters_of_view<'a>(filters: impl IntoIterator<Item = &'a str>, goals: &[
                 return Err(problem(format!("unknown dimension; use {known}, or prop. and the name of a property")));
             }
         };
-        tree.push(json!([part.word, property, part.values]));
+        reader.top(&json!([part.word, property, part.values]), text.to_owned())?;
     }
-    let mut read = filters_of_json(&Value::Array(tree), Dialect::View)?;
-    if !conversions.is_empty() {
-        read.goals = Some(and(conversions));
-        read.names_event = true;
-    }
-    visits.push(read.rest);
-    read.rest = and(visits);
-    Ok(read)
+    reader.finish()
 }
 
 /// Whether a dimension that is none of a website's own has this name.
@@ -120,46 +115,41 @@ impl<'a> Part<'a> {
         Ok(Self { dimension: &text[..place], operator: *operator, word, values })
     }
 
-    /// Whether there can be goals with the values.
+    /// Whether there are goals with each of the values.
     fn check_goals(&self, goals: &[Goal]) -> Result<(), String> {
         if self.values.iter().any(String::is_empty) {
             return Err("give the name or the id of a goal".to_owned());
         }
-        let is_gone = |value: &&String| value.parse().is_ok_and(|id: GoalId| goals.iter().all(|goal| goal.id != id));
-        match self.values.iter().find(is_gone) {
-            Some(id) if matches!(self.operator, Operator::Is | Operator::IsNot) => {
+        let (operator, is_exact) = match self.operator {
+            Operator::Is | Operator::IsNot => (Operator::Is, true),
+            Operator::DoesNotContain => (Operator::Contains, false),
+            Operator::DoesNotMatch => (Operator::Matches, false),
+            other => (other, false),
+        };
+        let is_of_none =
+            |value: &&String| !goals.iter().any(|goal| is_goal(goal, operator, std::slice::from_ref(value)));
+        match self.values.iter().find(is_of_none) {
+            Some(id) if is_exact && id.parse::<GoalId>().is_ok() => {
                 Err(format!("there is no goal {id}, or not any more"))
             }
-            _ => Ok(()),
+            Some(name) if is_exact => Err(format!(
+                "no goal is called {name:?}; for an event that is no goal give event_name:is: and its name"
+            )),
+            Some(part) => Err(format!("the name of no goal passes for {part:?}")),
+            None => Ok(()),
         }
     }
 
     /// The conversions of the goals whose names pass.
     fn goals(&self, operator: Operator, goals: &[Goal]) -> Filter {
-        let passes = |goal: &&Goal| {
-            operator.matches(&goal.name, &self.values)
-                || (operator == Operator::Is && self.values.contains(&goal.id.to_string()))
-        };
-        let mut filters: Vec<Filter> = Vec::new();
-        filters.extend(goals_filter(goals.iter().filter(passes).map(|goal| &goal.target)));
-        if operator == Operator::Is {
-            let is_known =
-                |value: &String| goals.iter().any(|goal| goal.name == *value || goal.id.to_string() == *value);
-            filters.extend(self.values.iter().filter(|value| !is_known(value)).map(|value| named(value)));
-        }
-        if filters.len() == 1 { filters.swap_remove(0) } else { Filter::Any(filters) }
+        let passing = goals.iter().filter(|goal| is_goal(goal, operator, &self.values));
+        goals_filter(passing.map(|goal| &goal.target)).unwrap_or(Filter::Any(Vec::new()))
     }
 }
 
-/// A goal by the words of the Stats API.
-fn named(value: &str) -> Filter {
-    let is = |field: Dimension, operator, value: &str| Filter::Is(Condition::new(field, operator, [value]));
-    match NamedGoal::parse(value) {
-        NamedGoal::Event(name) => is(Dimension::EventName, Operator::Is, &name),
-        NamedGoal::Page(path) => {
-            Filter::All(vec![Filter::Kind(EventKind::Pageview), is(Dimension::Path, Operator::Matches, &path)])
-        }
-    }
+/// Whether `values` are of `goal`.
+fn is_goal(goal: &Goal, operator: Operator, values: &[String]) -> bool {
+    operator.matches(&goal.name, values) || (operator == Operator::Is && values.contains(&goal.id.to_string()))
 }
 
 /// The values between `|`, without the backslashes before `|` and `\`.
@@ -183,24 +173,36 @@ fn split(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use zenovay_domain::{GoalTarget, Timestamp, WebsiteId};
-    use zenovay_query::FilterLevel;
+    use zenovay_domain::{Dimension, GoalTarget, MatchType, PageMatch, Timestamp, WebsiteId};
+    use zenovay_query::{Condition, FilterLevel};
 
     use super::*;
     use crate::parse_filters;
 
-    fn goal(n: u8, name: &str, event: &str) -> Goal {
-        let (id, website) = (GoalId::from_random_bytes([n; 16]), WebsiteId::from_random_bytes([1; 16]));
-        Goal::new(id, website, name, GoalTarget::Event { name: event.to_owned() }, Timestamp::from_millis(0))
+    fn event_named(name: &str) -> GoalTarget {
+        GoalTarget::Event { name: name.to_owned() }
     }
 
+    fn goal(n: u8, name: &str, target: GoalTarget) -> Goal {
+        let (id, website) = (GoalId::from_random_bytes([n; 16]), WebsiteId::from_random_bytes([1; 16]));
+        Goal::new(id, website, name, target, Timestamp::from_millis(0))
+    }
+
+    /// Goals are Sign-up and Sign-out, which are events, and Thanks and Docs, which are views of pages.
     fn read(filters: &[&str]) -> Result<Filters, Problem> {
-        filters_of_view(filters.iter().copied(), &[goal(1, "Sign-up", "signup"), goal(2, "Sign-out", "signout")])
+        let page = |match_type, value: &str| GoalTarget::Page(PageMatch::new(match_type, value));
+        let goals = [
+            goal(1, "Sign-up", event_named("signup")),
+            goal(2, "Sign-out", event_named("signout")),
+            goal(3, "Thanks", page(MatchType::Exact, "/thanks")),
+            goal(4, "Docs", page(MatchType::StartsWith, "/docs")),
+        ];
+        filters_of_view(filters.iter().copied(), &goals)
     }
 
     fn event(names: &[&str]) -> Filter {
-        let mut filters: Vec<Filter> = names.iter().map(|name| named(name)).collect();
-        if filters.len() == 1 { filters.swap_remove(0) } else { Filter::Any(filters) }
+        let targets: Vec<GoalTarget> = names.iter().map(|name| event_named(name)).collect();
+        goals_filter(&targets).unwrap()
     }
 
     #[test]
@@ -222,7 +224,7 @@ mod tests {
             (vec!["event_type:is_not:click|custom"], r#"[["is_not","event:type",["click","custom"]]]"#),
             (vec!["prop.plan:is:pro"], r#"[["is","event:props:plan",["pro"]]]"#),
             (vec!["prop.a:b:is:x"], r#"[["is","event:props:a:b",["x"]]]"#),
-            (vec![r"page:is:/a\|b|\\|c\d"], r#"[["is","event:page",["/a|b","\\","c\\d"]]]"#),
+            (vec![r"utm_term:is:/a\|b|\\|c\d"], r#"[["is","visit:utm_term",["/a|b","\\","c\\d"]]]"#),
             (vec![], "[]"),
         ] {
             assert_eq!(read(&view), parse_filters(stats, Dialect::Own), "{view:?}");
@@ -239,8 +241,6 @@ mod tests {
             ("goal:contains:out", vec!["signout"]),
             ("goal:starts_with:Sign", vec!["signup", "signout"]),
             ("goal:matches:*up", vec!["signup"]),
-            ("goal:is:download", vec!["download"]),
-            ("goal:is:Visit /x*", vec!["Visit /x*"]),
         ] {
             let filters = read(&[text, "country:is:DE"]).unwrap();
             assert_eq!(filters.goals, Some(event(&names)), "{text}");
@@ -248,7 +248,8 @@ mod tests {
         }
         let filters = read(&["goal:does_not_contain:out"]).unwrap();
         assert_eq!((filters.goals, filters.rest), (None, without(event(&["signout"]))));
-        assert_eq!(read(&["goal:contains:nothing"]).unwrap().goals, Some(Filter::Any(Vec::new())));
+        let twice = read(&["goal:is:Sign-up", "goal:contains:Sign"]).unwrap().goals;
+        assert_eq!(twice, Some(Filter::All(vec![event(&["signup"]), event(&["signup", "signout"])])));
     }
 
     #[test]
@@ -261,10 +262,13 @@ mod tests {
             (vec!["visit:country:is:x"], "/0"),
             (vec!["page:is:/", "country:is:DE|Germany"], "/1"),
             (vec!["prop.user_id:is:x"], "/0"),
-            (vec!["page:is:x"; 33], "/32"),
+            (vec!["page:is:/x"; 33], "/32"),
             (vec!["country:is:DE", "country:contains:Germany"], "/1"),
             (vec!["goal:is:"], "/0"),
             (vec!["goal:contains:Sign|"], "/0"),
+            (vec!["goal:is:Sign-up", "country:is:Germany"], "/1"),
+            (vec!["goal:is:Sign-up|Sign-in"], "/0"),
+            (vec!["page:is:/", "goal:is_not:Sign-in"], "/1"),
         ] {
             let problem = read(&filters).unwrap_err();
             assert_eq!(problem.at, at, "{filters:?}: {}", problem.problem);
@@ -280,12 +284,17 @@ mod tests {
             ("prop.user_id:is:x", ["prop.user_id", "is", "not", "available"]),
             ("goal:is_not:", ["the name", "or", "the id", "of a goal"]),
             (&format!("goal:is:{other}"), ["no goal", other.as_str(), "not", "any more"]),
+            ("goal:is:signup", ["no goal is called", "\"signup\"", "event_name:is:", "and its name"]),
+            ("goal:contains:nothing", ["the name", "of no goal", "passes for", "\"nothing\""]),
+            ("goal:does_not_match:nothing*", ["the name", "of no goal", "passes for", "\"nothing*\""]),
         ] {
             let problem = read(&[filter]).unwrap_err().problem;
             assert!(told.iter().all(|told| problem.contains(told)), "{filter}: {problem}");
         }
         for dimension in view_dimensions() {
             let value = match dimension {
+                "goal" => "Docs",
+                "page" | "entry_page" | "exit_page" => "/x",
                 "country" => "DE",
                 "channel" => "Email",
                 "device" => "tablet",
@@ -295,8 +304,85 @@ mod tests {
             };
             assert!(read(&[&format!("{dimension}:is:{value}")]).is_ok(), "{dimension}");
         }
-        let long = format!("page:is:{}", "x".repeat(3_000));
+        let long = format!("page:is:/{}", "x".repeat(3_000));
         assert!(read(&[&long]).is_err());
+    }
+
+    /// Sabotage: compare two goals by their kinds alone, or look at nothing but `is` and `is`.
+    #[test]
+    fn filters_that_never_hold_together_are_refused() {
+        for (filters, told) in [
+            (vec!["goal:is:Sign-up", "goal:is:Sign-out"], "no event is both goal:is:Sign-up and goal:is:Sign-out"),
+            (vec!["country:is:DE", "page:is:/a", "page:is:/b"], "no event is both page:is:/a and page:is:/b"),
+            (vec!["goal:is:Sign-up", "goal:is:Thanks"], "no event is both"),
+            (vec!["goal:is:Thanks", "goal:is:Docs"], "no event is both"),
+            (vec!["goal:is:Thanks", "page:is:/a"], "no event is both"),
+            (vec!["goal:is:Thanks", "event_type:is:click"], "no event is both"),
+            (vec!["goal:is:Sign-up", "event_name:is:signout|other"], "no event is both"),
+            (
+                vec!["page:is:/a|/b", "page:is_not:/b", "page:contains:c"],
+                "no event is both page:is:/a|/b and page:contains:c",
+            ),
+            (vec!["page:matches:/docs/*", "page:is:/blog"], "no event is both"),
+            (vec!["prop.plan:is:pro", "prop.plan:is:free"], "no event is both"),
+            (vec!["country:is:DE", "country:is:FR|AT"], "no visit is both country:is:DE and country:is:FR|AT"),
+            (vec!["browser:is:Chrome", "browser:is:Safari"], "no visit is both"),
+            (vec!["entry_page:is:/a", "entry_page:is_not:/a"], "no visit is both"),
+        ] {
+            let Problem { at, problem } = read(&filters).unwrap_err();
+            assert!(problem.contains(told), "{filters:?}: {problem}");
+            assert_eq!(at, format!("/{}", filters.len() - 1), "{filters:?}");
+            let is_of_events = told.contains("event");
+            assert_eq!(problem.contains("has_done"), is_of_events, "{filters:?}: {problem}");
+        }
+        for (filters, is_one) in [
+            (["page:is:/a", "page:is:/b"], true),
+            (["goal:is:Sign-up", "goal:is:Sign-out"], true),
+            (["country:is:DE", "country:is:FR"], true),
+            (["page:is:/a", "page:starts_with:/b"], false),
+            (["goal:is:Thanks", "page:is:/a"], false),
+        ] {
+            let problem = read(&filters).unwrap_err().problem;
+            assert_eq!(problem.contains("one filter with both values"), is_one, "{problem}");
+        }
+        for filters in [
+            vec!["goal:is:Sign-up", "page:is:/a"],
+            vec!["goal:is:Thanks", "page:starts_with:/th"],
+            vec!["goal:is:Sign-up|Thanks", "page:is:/a"],
+            vec!["goal:contains:Sign", "goal:is:Sign-up|Thanks"],
+            vec!["goal:is:Docs", "page:is:/docs/start", "event_type:is:pageview"],
+            vec!["goal:is:Sign-up", "goal:is_not:Sign-out"],
+            vec!["page:is:/%e6", "page:is:/%E6"],
+            vec!["page:is:/a", "entry_page:is:/b", "exit_page:is:/c"],
+            vec!["prop.plan:is:pro", "prop.seats:is:3"],
+            vec!["browser:is:Chrome", "browser:is:chrome"],
+            vec!["country:is:DE|FR", "country:is:FR|AT"],
+            vec!["page:is:", "event_name:is:signup"],
+        ] {
+            assert!(read(&filters).is_ok(), "{filters:?}: {:?}", read(&filters));
+        }
+    }
+
+    #[test]
+    fn names_are_compared_in_any_case_and_the_rest_as_it_is() {
+        let names = |operator, names: &str| {
+            let expression = names.split('|').map(|name| format!(r"(?i)\A{name}\z")).collect::<Vec<_>>().join("|");
+            Filter::Is(Condition::new(Dimension::Browser, operator, [expression]))
+        };
+        assert_eq!(read(&["browser:is:chrome|Safari"]).unwrap().rest, names(Operator::MatchesRegex, "chrome|Safari"));
+        assert_eq!(read(&["browser:is_not:chrome"]).unwrap().rest, names(Operator::DoesNotMatchRegex, "chrome"));
+        let compared = |operator: Operator, values: &str, text: &str| {
+            let filter = names(operator, values);
+            let Filter::Is(condition) = &filter else { panic!("a condition") };
+            condition.operator.matches(text, &condition.values)
+        };
+        assert!(compared(Operator::MatchesRegex, "chrome|Safari", "SAFARI"));
+        assert!(!compared(Operator::MatchesRegex, "chrome|Safari", "Safari Mobile"));
+        for as_it_is in ["browser:contains:chrome", "utm_source:is:News", "browser:is:"] {
+            let rest = read(&[as_it_is]).unwrap().rest;
+            let Filter::Is(condition) = &rest else { panic!("{as_it_is}") };
+            assert!(!condition.operator.is_regex(), "{as_it_is}");
+        }
     }
 
     #[test]

@@ -173,6 +173,9 @@ export function Failure({ error, what, onRetry, children }: { error: ApiError; w
 /** An error in words. */
 export function explain(error: ApiError): string {
   if (error.code === "OFFLINE") return "The server does not answer.";
+  // Of a filter that is refused it matters which one, and not what the server calls it.
+  const [detail] = error.details;
+  if (error.details.length === 1 && detail?.field === "f" && detail.message.startsWith("\"")) return `The filter ${detail.message}${/[.!?]$/.test(detail.message) ? "" : "."}`;
   // A sentence of the server says more than its code.
   if (/[.!?]$/.test(error.message)) return error.message;
   if (error.status === 429) return error.retryAfter ? `Too many requests from your address. Again in ${duration(error.retryAfter)}.` : "Too many requests from your address.";

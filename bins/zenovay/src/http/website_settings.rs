@@ -69,6 +69,13 @@ macro_rules! settings {
     };
 }
 
+impl SettingsChanges {
+    /// Whether the addresses whose hits are dropped are changed.
+    pub const fn names_addresses(&self) -> bool {
+        self.excluded_ips.is_some()
+    }
+}
+
 settings! {
     /// Whether events are accepted. `false` pauses tracking: hits are answered and dropped with the reason `paused`.
     is_active: bool,

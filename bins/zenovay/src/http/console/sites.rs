@@ -1,5 +1,6 @@
 //! `/api/websites`: the list with its numbers, adding, changing and deleting a website.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, web};
@@ -8,7 +9,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 use zenovay_auth::Principal;
-use zenovay_domain::{Role, TeamId, TimeRange, Timestamp, TrackingCode, Website, WebsiteId, Zone};
+use zenovay_domain::{Role, TeamId, TimeRange, Timestamp, TrackingCode, Website, WebsiteId, Zone, excluded_network};
 use zenovay_query::QueryError;
 use zenovay_stats::Metric;
 use zenovay_store::{Metadata, NewWebsite, StoreError};
@@ -464,6 +465,12 @@ fn edit(store: &dyn Metadata, id: WebsiteId, changes: WebsiteChanges) -> Result<
         }
         if let Some(settings) = &settings {
             settings.clone().apply(&mut website.settings);
+            if settings.names_addresses() {
+                // Of one address in several spellings the first.
+                let mut seen = HashSet::new();
+                let is_first = |entry: &String| excluded_network(entry).is_none_or(|network| seen.insert(network));
+                website.settings.excluded_ips.retain(is_first);
+            }
         }
         Ok(())
     })

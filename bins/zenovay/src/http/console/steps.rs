@@ -65,6 +65,14 @@ impl StepBody {
             return None;
         };
         check_length(rules, &field, &value, MATCH_VALUE_MAX);
+        if match_type != MatchType::Regex {
+            let is_path = !value.contains(['?', '#']);
+            rules.require(
+                is_path,
+                &field,
+                "Paths are compared without query and fragment: leave out what begins with ? or #",
+            );
+        }
         match match_type {
             MatchType::Exact | MatchType::StartsWith => {
                 rules.require(value.starts_with('/'), &field, "A path begins with /");
@@ -156,7 +164,7 @@ mod tests {
             body("page", Some("contains"), "a"),
             body("page", Some("starts_with"), "/a"),
             body("page", Some("ends_with"), "a"),
-            body("page", Some("regex"), "^/a+$"),
+            body("page", Some("regex"), "^/a?$"),
             body("event", None, "signup"),
             body("goal", None, id),
         ] {
@@ -176,6 +184,9 @@ mod tests {
             (body("page", None, ""), "value"),
             (body("page", Some("starts_with"), "docs"), "value"),
             (body("page", Some("regex"), "("), "value"),
+            (body("page", None, "/thanks?paid=1"), "value"),
+            (body("page", Some("starts_with"), "/docs#start"), "value"),
+            (body("page", Some("contains"), "?paid="), "value"),
             (body("page", Some("contains"), &"x".repeat(501)), "value"),
             (body("event", Some("exact"), "x"), "match_type"),
             (body("event", None, &"x".repeat(101)), "value"),

@@ -164,7 +164,8 @@ fn compare(params: &mut Params) -> Option<Compare> {
     params.declare(|| {
         let words = "What the range is compared with: `previous`, `year`, or two days such as `2026-05-01..2026-05-31`. A range \
                      that is not over is compared with one in which as much time went by; where the clocks were changed in one of \
-                     them it ends at another time of day.";
+                     them it ends at another time of day. Days that are named are compared whole where there are not as many of \
+                     them as in the range.";
         Parameter::query("compare", words).example("previous")
     });
     let words = "`weekday`: of `compare=year`, days are compared with those of the same weekday, 364 days before.";
@@ -201,8 +202,9 @@ impl ViewParams {
     pub fn of(&self, facts: Facts) -> Result<View, ApiError> {
         let Facts { zone, goals, span, now } = facts;
         let until_now = now.plus_millis(1);
-        let (range, is_complete) = self.range(&zone, span, until_now);
-        let earlier = self.compare.map(|compare| earlier(compare, range, &zone, until_now));
+        let days = self.days(&zone, span, now);
+        let (range, is_complete) = self.range(days, &zone, until_now);
+        let earlier = self.compare.map(|compare| earlier(compare, (range, days), &zone, until_now));
         let filters = filters_of_view(self.filters.iter().map(String::as_str), &goals).map_err(|problem| {
             let number: usize = problem.at.split('/').nth(1).and_then(|number| number.parse().ok()).unwrap_or(0);
             let text: String = self.filters.get(number).map_or("", String::as_str).chars().take(60).collect();
@@ -221,33 +223,38 @@ impl ViewParams {
         Ok(View { range, is_complete, earlier, zone, filters, interval, goals })
     }
 
-    /// The instants, and whether they are over.
-    fn range(&self, zone: &Zone, span: Option<TimeRange>, until_now: Timestamp) -> (TimeRange, bool) {
-        let now = until_now.plus_millis(-1);
+    /// The days that are shown; `None` where it is elapsed time up to now.
+    fn days(&self, zone: &Zone, span: Option<TimeRange>, now: Timestamp) -> Option<Dates> {
         let today = zone.civil_day(now);
         let month = |day| Period::Month.dates(day).unwrap_or(Dates { first: day, last: day });
-        let dates = match self.range {
-            Asked::Days(dates) => dates,
-            Asked::Named(name) => {
-                if let Some((_, days)) = ROLLING.iter().find(|(rolling, _)| *rolling == name) {
-                    return (TimeRange::new(now.plus_millis(-days * DAY_MS), until_now), false);
-                }
-                match name {
-                    "today" => Dates { first: today, last: today },
-                    "yesterday" => Dates { first: today - 1, last: today - 1 },
-                    "month" => month(today),
-                    "last-month" => month(month(today).first - 1),
-                    "year" => Period::Year.dates(today).unwrap_or(Dates { first: today, last: today }),
-                    "all" => {
-                        let first = span.map_or(today, |span| zone.civil_day(span.from));
-                        let longest = today - i32::try_from(DAYS_MAX).unwrap_or(i32::MAX) + 1;
-                        Dates { first: first.clamp(longest, today), last: today }
-                    }
-                    _ => Dates { first: today - 27, last: today },
-                }
-            }
+        let name = match self.range {
+            Asked::Days(dates) => return Some(dates),
+            Asked::Named(name) => name,
         };
-        let whole = dates.range(zone);
+        Some(match name {
+            "today" => Dates { first: today, last: today },
+            "yesterday" => Dates { first: today - 1, last: today - 1 },
+            "month" => month(today),
+            "last-month" => month(month(today).first - 1),
+            "year" => Period::Year.dates(today).unwrap_or(Dates { first: today, last: today }),
+            "all" => {
+                let first = span.map_or(today, |span| zone.civil_day(span.from));
+                let longest = today - i32::try_from(DAYS_MAX).unwrap_or(i32::MAX) + 1;
+                Dates { first: first.clamp(longest, today), last: today }
+            }
+            rolling if ROLLING.iter().any(|(name, _)| *name == rolling) => return None,
+            _ => Dates { first: today - 27, last: today },
+        })
+    }
+
+    /// The instants of `days`, and whether they are over.
+    fn range(&self, days: Option<Dates>, zone: &Zone, until_now: Timestamp) -> (TimeRange, bool) {
+        let Some(days) = days else {
+            let named = ROLLING.iter().find(|(name, _)| self.range == Asked::Named(name));
+            let length_ms = named.map_or(0, |(_, days)| days * DAY_MS);
+            return (TimeRange::new(until_now.plus_millis(-length_ms - 1), until_now), false);
+        };
+        let whole = days.range(zone);
         let is_complete = whole.to <= until_now;
         // What lies in the future whole stays as it is: nothing is in it.
         let to = if whole.from < until_now { whole.to.min(until_now) } else { whole.to };
@@ -255,8 +262,13 @@ impl ViewParams {
     }
 }
 
-/// The range that `range` is compared with.
-fn earlier(compare: Compare, range: TimeRange, zone: &Zone, until_now: Timestamp) -> TimeRange {
+/// The range that `range`, which is of these days if of any, is compared with.
+fn earlier(
+    compare: Compare,
+    (range, days): (TimeRange, Option<Dates>),
+    zone: &Zone,
+    until_now: Timestamp,
+) -> TimeRange {
     match compare {
         Compare::Previous => zone.period_before(range),
         Compare::Year { by_weekday: false } => zone.year_before(range),
@@ -266,9 +278,11 @@ fn earlier(compare: Compare, range: TimeRange, zone: &Zone, until_now: Timestamp
         }
         Compare::Days(dates) => {
             let whole = dates.range(zone);
-            let ends_now = range.to == until_now && zone.day_start(zone.civil_day(until_now)) != until_now;
-            let to = if ends_now { same_time_of_day(zone, until_now, dates.last).min(whole.to) } else { whole.to };
-            TimeRange::new(whole.from, to.max(whole.from))
+            // Days that are named are meant whole. Of as many as there are in a range that goes on, only as much went by.
+            let days = days.filter(|days| days.count() == dates.count() && range.to == until_now);
+            let Some(days) = days else { return whole };
+            let today = dates.first.saturating_add(zone.civil_day(until_now).saturating_sub(days.first));
+            TimeRange::new(whole.from, same_time_of_day(zone, until_now, today).clamp(whole.from, whole.to))
         }
     }
 }
@@ -379,7 +393,19 @@ mod tests {
             ("range=7d&compare=previous", "2026-05-30T11:59:59.999Z 2026-06-06T12:00:00.000Z"),
             ("range=today&compare=year", "2025-06-12T22:00:00.000Z 2025-06-13T12:00:00.001Z"),
             ("range=today&compare=year&align=weekday", "2025-06-13T22:00:00.000Z 2025-06-14T12:00:00.001Z"),
-            ("range=today&compare=2026-05-01..2026-05-02", "2026-04-30T22:00:00.000Z 2026-05-02T12:00:00.001Z"),
+            // Days that are named are compared whole, unless there are as many of them and the range goes on.
+            ("range=today&compare=2026-05-01..2026-05-02", "2026-04-30T22:00:00.000Z 2026-05-02T22:00:00.000Z"),
+            ("range=7d&compare=2026-05-01..2026-05-07", "2026-04-30T22:00:00.000Z 2026-05-07T22:00:00.000Z"),
+            ("range=month&compare=2026-05-01..2026-05-31", "2026-04-30T22:00:00.000Z 2026-05-31T22:00:00.000Z"),
+            ("range=today&compare=2026-05-01..2026-05-01", "2026-04-30T22:00:00.000Z 2026-05-01T12:00:00.001Z"),
+            (
+                "from=2026-06-12&to=2026-06-20&compare=2026-05-01..2026-05-09",
+                "2026-04-30T22:00:00.000Z 2026-05-02T12:00:00.001Z",
+            ),
+            (
+                "from=2026-07-01&to=2026-07-01&compare=2026-05-01..2026-05-01",
+                "2026-04-30T22:00:00.000Z 2026-05-01T22:00:00.000Z",
+            ),
             ("range=yesterday&compare=2026-05-01..2026-05-02", "2026-04-30T22:00:00.000Z 2026-05-02T22:00:00.000Z"),
             ("range=last-month&compare=previous", "2026-03-31T22:00:00.000Z 2026-04-30T22:00:00.000Z"),
         ] {

@@ -98,7 +98,10 @@ impl From<ApiError> for ToolError {
         let is_of_plan = error.details() == Some(&Details::Text(NOT_IN_PLAN.into()));
         let next = match error.code().status() {
             400 | 422 => "Correct the arguments and call the tool again.".to_owned(),
-            404 => "Look up what there is with a list or get tool, and use an id from there.".to_owned(),
+            404 => {
+                "Call list_websites, or the tool that begins with get_ and lists such things, and use an id from there."
+                    .to_owned()
+            }
             409 => "Look at what there is now: change that first, or use another value.".to_owned(),
             403 if is_of_plan => "An owner of the workspace can change the plan.".to_owned(),
             403 => "Ask the person you work for whether somebody else may do this.".to_owned(),

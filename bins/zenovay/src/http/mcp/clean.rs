@@ -68,15 +68,105 @@ pub(in crate::http) fn quoted_whole(text: &str) -> String {
     format!("\"{}\"", escaped(text, |c| matches!(c, '"' | '\\' | '`' | '[' | ']' | '<' | '>')))
 }
 
+/// `text` as a value that a filter takes, see [`taken_back`]: what is not seen is spelled out, and marks of the grammar of filters have
+/// their backslashes. A longer one ends with `…`, which a filter takes for the rest.
+pub(in crate::http) fn value(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut length = 0;
+    for (place, c) in text.char_indices() {
+        // What looks like an escape is told apart from one.
+        let looks_escaped = text.get(place..).is_some_and(|rest| rest.starts_with("\\u{"));
+        let piece = match c {
+            c if is_hidden(c) || looks_escaped => c.escape_unicode().to_string(),
+            '|' | '\\' => format!("\\{c}"),
+            c => c.to_string(),
+        };
+        length += piece.chars().count();
+        let is_last = place + c.len_utf8() == text.len();
+        if length > MAX_CHARS || (length == MAX_CHARS && !is_last) {
+            shown.push('…');
+            return shown;
+        }
+        shown.push_str(&piece);
+    }
+    shown
+}
+
+/// Whether a value, as [`value`] tells it, was cut.
+fn is_cut(value: &str) -> bool {
+    // An escape of ten characters may not have found room.
+    value.ends_with('…') && value.chars().count() > MAX_CHARS - 10
+}
+
+/// A filter in the grammar of the dashboard, of one with values as [`value`] tells them. A value that was cut stands for all that begin
+/// as it does.
+pub(in crate::http) fn taken_back(filter: &str) -> String {
+    let (head, values) = match [":is:", ":is_not:"].iter().filter_map(|is| Some((filter.find(is)?, is.len()))).min() {
+        Some((place, length)) => filter.split_at(place + length),
+        None => ("", filter),
+    };
+    let parts = split_values(values);
+    if head.is_empty() || !parts.iter().any(|part| is_cut(part)) {
+        return unescaped(filter);
+    }
+    let head = head.replace(":is:", ":matches:").replace(":is_not:", ":does_not_match:");
+    let pattern = |part: &&str| {
+        let begins = part.strip_suffix('…').filter(|_| is_cut(part));
+        begins.map_or_else(|| unescaped(part), |begins| unescaped(begins) + "*")
+    };
+    format!("{head}{}", parts.iter().map(pattern).collect::<Vec<_>>().join("|"))
+}
+
+/// The values between the `|` that have no backslash, as they are written.
+fn split_values(values: &str) -> Vec<&str> {
+    let (mut parts, mut start, mut is_escaped) = (Vec::new(), 0, false);
+    for (place, c) in values.char_indices() {
+        if c == '|' && !is_escaped {
+            parts.push(&values[start..place]);
+            start = place + 1;
+        }
+        is_escaped = c == '\\' && !is_escaped;
+    }
+    parts.push(&values[start..]);
+    parts
+}
+
+/// Values with what their escapes stand for, in which `|` and `\` of an escape have the backslashes of the grammar.
+fn unescaped(values: &str) -> String {
+    let (mut read, mut rest) = (String::with_capacity(values.len()), values);
+    while let Some(place) = rest.find('\\') {
+        let (before, escape) = rest.split_at(place);
+        read.push_str(before);
+        if let Some((c, after)) = escape.strip_prefix("\\u{").and_then(escaped_character) {
+            if matches!(c, '|' | '\\') {
+                read.push('\\');
+            }
+            read.push(c);
+            rest = after;
+        } else {
+            // A backslash, and what it stands before.
+            let length = 1 + escape[1..].chars().next().map_or(0, char::len_utf8);
+            let (pair, after) = escape.split_at(length);
+            read.push_str(pair);
+            rest = after;
+        }
+    }
+    read.push_str(rest);
+    read
+}
+
+/// The character of an escape that begins with `\u{`, of which `text` is what follows; and what follows the escape.
+fn escaped_character(text: &str) -> Option<(char, &str)> {
+    let (digits, after) = text.split_once('}')?;
+    Some((u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)?, after))
+}
+
 /// What [`whole`] or [`quoted_whole`] was made of.
 pub(in crate::http) fn spelled(text: &str) -> String {
     let (mut read, mut rest) = (String::with_capacity(text.len()), text);
     while let Some((before, after)) = rest.split_once("\\u{") {
         read.push_str(before);
-        let escape = after.split_once('}');
-        let c = escape
-            .and_then(|(digits, after)| Some((u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)?, after)));
-        match c {
+        match escaped_character(after) {
             Some((c, after)) => {
                 read.push(c);
                 rest = after;
@@ -116,7 +206,47 @@ mod tests {
         assert_eq!(spelled("/a\\u{x}\\u{110000}\\u{5d}\\u{5d"), "/a\\u{x}\\u{110000}]\\u{5d");
     }
 
+    #[test]
+    fn a_value_that_was_cut_stands_for_all_that_begin_so() {
+        let long = "é".repeat(400);
+        let shown = value(&long);
+        assert_eq!(shown, format!("{}…", "é".repeat(299)));
+        assert_eq!(value(&long[..600]), long[..600]);
+        let begins = format!("{}*", "é".repeat(299));
+        assert_eq!(taken_back(&format!("title:is:{shown}|b")), format!("title:matches:{begins}|b"));
+        assert_eq!(taken_back(&format!("title:is_not:{shown}")), format!("title:does_not_match:{begins}"));
+        assert_eq!(taken_back("title:is:More…|and:is:more"), "title:is:More…|and:is:more");
+        assert_eq!(taken_back("title:contains:\\u{200b}"), "title:contains:\u{200b}");
+        assert_eq!(taken_back(r"page:is:\u{7c}\u{5c}\u{x}\\"), r"page:is:\|\\\u{x}\\");
+    }
+
     proptest! {
+        /// Sabotage: leave out the backslash before a mark of the grammar, or before what an escape stands for.
+        #[test]
+        fn what_is_shown_is_taken_back_by_filters(
+            texts in prop::collection::vec("([a-z|:*]|\\\\|\\\\u\\{|5c|7c|\\}|\u{200b}|\u{e000}|\n){0,40}", 1..4),
+        ) {
+            let texts: Vec<String> = texts.iter().map(|text| text.chars().take(20).collect()).collect();
+            let shown: Vec<String> = texts.iter().map(|text| value(text)).collect();
+            prop_assert!(!shown.iter().any(|shown| shown.chars().any(is_hidden)));
+            // As the dashboard writes it.
+            let written: Vec<String> = texts.iter().map(|text| text.replace('\\', r"\\").replace('|', r"\|")).collect();
+            let grammar = |filter: &str| -> Vec<String> {
+                let (mut read, mut characters) = (vec![String::new()], filter.chars().peekable());
+                while let Some(c) = characters.next() {
+                    match c {
+                        '|' => read.push(String::new()),
+                        '\\' => read.last_mut().unwrap().push(characters.next_if(|c| matches!(c, '|' | '\\')).unwrap_or('\\')),
+                        c => read.last_mut().unwrap().push(c),
+                    }
+                }
+                read
+            };
+            let back = taken_back(&format!("title:is:{}", shown.join("|")));
+            prop_assert_eq!(grammar(back.strip_prefix("title:is:").unwrap()), grammar(&written.join("|")));
+            prop_assert_eq!(grammar(&written.join("|")), texts);
+        }
+
         /// Sabotage: leave what looks like an escape as it is, or cut what is long.
         #[test]
         fn what_is_spelled_out_is_read_back(text in "([a-z/\\[\\]`]|\\\\u\\{|5d|\\}|\u{200b}|\u{e000}|\\PC){0,400}") {

@@ -27,6 +27,11 @@ impl Malformed {
     }
 }
 
+/// The answer to something that is refused in `words` before it is looked at as a message.
+pub(super) fn refused(words: &str, id: Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "error": { "code": NOT_A_MESSAGE, "message": words } })
+}
+
 /// The message in `bytes`, written anew: what was looked at is what is read on, also of members that came twice.
 ///
 /// # Errors

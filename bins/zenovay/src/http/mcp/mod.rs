@@ -20,7 +20,8 @@ use http_body_util::{BodyExt, Full};
 use rmcp::transport::StreamableHttpServerConfig;
 use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::sync::SemaphorePermit;
 use zenovay_auth::{AccessLevel, ToolCategory};
 use zenovay_domain::ErrorCode;
 use zenovay_ingest::{Refusal, RefusalReason};
@@ -28,7 +29,7 @@ use zenovay_ingest::{Refusal, RefusalReason};
 use self::call::Call;
 use self::server::{Outcome, Server};
 use super::audit;
-use super::body;
+use super::body::{self, Counted};
 use super::commitment::Commitment;
 use super::document::{Answer, Operation};
 use super::envelope::ApiError;
@@ -66,12 +67,7 @@ impl Argument for Message {
             "examples": [{ "jsonrpc": "2.0", "id": 1, "method": "tools/list" }],
         });
         operation.body.insert("application/json", schema);
-        operation.refuses([
-            ErrorCode::ValidationError,
-            ErrorCode::RequestTimeout,
-            ErrorCode::PayloadTooLarge,
-            ErrorCode::UnsupportedMediaType,
-        ]);
+        operation.refuses([ErrorCode::ValidationError, ErrorCode::RequestTimeout]);
     }
 }
 
@@ -110,8 +106,10 @@ impl Shape for Answered {
             "examples": [{ "jsonrpc": "2.0", "id": null, "error": { "code": -32700, "message": "The body is not JSON" } }],
         });
         let words = "What came is not a message of the protocol, or its headers are of another one";
-        let answer = Answer::new(words).content("application/json", schema.clone());
-        operation.answer(400, answer.text("text/plain", "Bad Request: Unsupported MCP-Protocol-Version"));
+        operation.answer(400, Answer::new(words).content("application/json", schema.clone()));
+        for (status, words) in [(413, "The message is too long"), (415, "What came is not JSON, or is packed")] {
+            operation.answer(status, Answer::new(words).content("application/json", schema.clone()));
+        }
         let words = "The newest revision has no such method";
         operation.answer(404, Answer::new(words).content("application/json", schema));
     }
@@ -124,11 +122,20 @@ pub async fn message(
     state: web::Data<AppState>,
     message: Message,
 ) -> Result<Described<Answered>, ApiError> {
-    require_json(req.headers())?;
-    if body::encoding(req.headers()).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
-        return Err(Refusal::new(RefusalReason::UnsupportedEncoding, "Content-Encoding is not taken here").into());
-    }
-    let read = state.bodies.read_hit(&req, message.0, MAX_BYTES, state.body_timeout).await?;
+    let read = match read(&req, &state, message).await {
+        Ok(read) => read,
+        // What came is no message: clients of the protocol read its own errors alone.
+        Err(refusal) => {
+            let refusal = ApiError::from(refusal);
+            let status = StatusCode::from_u16(refusal.code().status()).unwrap_or(StatusCode::BAD_REQUEST);
+            return match status {
+                StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                    Ok(HttpResponse::build(status).json(frame::refused(refusal.message(), Value::Null)).into())
+                }
+                _ => Err(refusal),
+            };
+        }
+    };
     let message = match frame::read(&read.bytes) {
         Ok(message) => web::Bytes::from(message),
         Err(malformed) => return Ok(HttpResponse::BadRequest().json(malformed.answer()).into()),
@@ -149,6 +156,22 @@ pub async fn message(
         }
     }
     Ok(answer.into())
+}
+
+/// The bytes of a message.
+///
+/// # Errors
+/// When they are not JSON, or too many, or do not come.
+async fn read<'s>(
+    req: &HttpRequest,
+    state: &'s AppState,
+    message: Message,
+) -> Result<Counted<Option<SemaphorePermit<'s>>>, Refusal> {
+    require_json(req.headers())?;
+    if body::encoding(req.headers()).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        return Err(Refusal::new(RefusalReason::UnsupportedEncoding, "Content-Encoding is not taken here"));
+    }
+    state.bodies.read_hit(req, message.0, MAX_BYTES, state.body_timeout).await
 }
 
 /// `GET /mcp` and `DELETE /mcp`: there are neither streams nor sessions. Whoever is not known is told so first, because that
@@ -180,6 +203,8 @@ async fn ask(server: &Server, headers: &HeaderMap, message: web::Bytes) -> Resul
     for (name, value) in headers.iter().filter(|(name, _)| name.as_str().starts_with("mcp-")) {
         request = request.header(name.as_str(), value.as_bytes());
     }
+    let id = serde_json::from_slice::<Value>(&message).ok().and_then(|message| message.get("id").cloned());
+    let id = id.unwrap_or_default();
     let request = request.body(Full::new(message)).map_err(|_| ApiError::of_status(StatusCode::BAD_REQUEST))?;
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
@@ -200,11 +225,14 @@ async fn ask(server: &Server, headers: &HeaderMap, message: web::Bytes) -> Resul
     }
     let kind = head.headers.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
     match kind {
-        _ if body.is_empty() => {}
-        Some(kind) => _ = response.insert_header((CONTENT_TYPE, kind)),
-        None => _ = response.insert_header((CONTENT_TYPE, "text/plain; charset=utf-8")),
+        _ if body.is_empty() => Ok(response.body(body)),
+        Some(kind) if kind.starts_with(b"application/json") => {
+            response.insert_header((CONTENT_TYPE, kind));
+            Ok(response.body(body))
+        }
+        // What the library says of headers that are wrong, such as an unknown revision, it says in plain words.
+        _ => Ok(response.json(frame::refused(&String::from_utf8_lossy(&body), id))),
     }
-    Ok(response.body(body))
 }
 
 /// A tool as the documentation lists it.

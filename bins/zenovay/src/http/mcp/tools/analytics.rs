@@ -13,7 +13,7 @@ use super::shown::{
 use crate::http::console::numbers::{Tiles, tiles};
 use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, ToolError};
-use crate::http::mcp::clean::clean;
+use crate::http::mcp::clean::value;
 
 /// `get_visitors`.
 pub(super) struct GetVisitors;
@@ -188,7 +188,7 @@ impl Tool for GetRealtimeVisitors {
         let (visitors, found) = found.await?;
         let zone = crate::http::console::sites::zone_of(&question.website);
         let pages: Vec<LivePage> =
-            found.rows.iter().map(|row| LivePage { page: clean(&row.value), visitors: row.metrics.visitors }).collect();
+            found.rows.iter().map(|row| LivePage { page: value(&row.value), visitors: row.metrics.visitors }).collect();
         Ok(Realtime {
             now: zone.format_with_offset(now),
             timezone: zone.name().to_owned(),

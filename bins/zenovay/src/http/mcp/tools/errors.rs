@@ -12,7 +12,7 @@ use super::{Effect, Tool};
 use crate::http::console::error_groups;
 use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, ToolError};
-use crate::http::mcp::clean::clean;
+use crate::http::mcp::clean::{clean, value};
 
 /// The most that is told of one group: all of it fits into an answer, whatever visitors wrote.
 const STACKS_MAX: usize = 3;
@@ -165,7 +165,7 @@ impl Met {
         });
         Self {
             at: zone.format_with_offset(*at),
-            page: clean(path),
+            page: value(path),
             browser: clean(browser),
             os: clean(os),
             device: clean(device),
@@ -199,7 +199,7 @@ impl Detail {
         let lists =
             [("browser", browsers), ("os", systems), ("release", releases), ("page", pages), ("device", devices)];
         let breakdown = lists.into_iter().flat_map(|(by, parts)| {
-            let share = move |part: &Part| Share { by, value: clean(&part.name), occurrences: part.count };
+            let share = move |part: &Part| Share { by, value: value(&part.name), occurrences: part.count };
             parts.iter().take(PARTS_MAX).map(share)
         });
         let detail = Self {
@@ -230,9 +230,9 @@ pub(super) struct Counts {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Errors {
     period: Period,
-    /// Groups of the website, in any range.
+    /// Of the website, whatever range and filters are.
     #[serde(skip_serializing_if = "Option::is_none")]
-    counts: Option<Counts>,
+    groups_of_all_time: Option<Counts>,
     page: Page,
     groups: Vec<Group>,
     untrusted_fields: Vec<&'static str>,
@@ -302,13 +302,13 @@ impl Tool for GetErrors {
             untrusted_fields.extend(OF_DETAIL);
             let page = PageArgs { limit: 1, offset: 0 }.page(1, 1);
             let page = if is_more { page.cut_short(MORE_OF_GROUP) } else { page };
-            return Ok(Errors { period, counts: None, page, groups: vec![group], untrusted_fields });
+            return Ok(Errors { period, groups_of_all_time: None, page, groups: vec![group], untrusted_fields });
         }
         let (found, [unresolved, resolved, ignored]) = error_groups::groups_in(&question, view, status).await?;
         let (found, page) = page.cut(found);
         let groups = found.iter().map(|found| Group::of(found, &zone)).collect();
-        let counts = Some(Counts { unresolved, resolved, ignored });
-        Ok(Errors { period, counts, page, groups, untrusted_fields })
+        let groups_of_all_time = Some(Counts { unresolved, resolved, ignored });
+        Ok(Errors { period, groups_of_all_time, page, groups, untrusted_fields })
     }
 }
 

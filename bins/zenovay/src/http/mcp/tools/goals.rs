@@ -6,7 +6,7 @@ use zenovay_auth::{Action, ToolCategory};
 
 use super::Tool;
 use super::shown::{Open, Page, PageArgs, Period, Told, ViewArgs, percent, website};
-use crate::http::console::funnels::{self, FunnelWithNumbers, ShownFunnel, StepNumbers};
+use crate::http::console::funnels::{self, FunnelWithNumbers, ShownFunnel, ShownStep, StepNumbers};
 use crate::http::console::goals::{self, GoalNumbers, GoalWithNumbers};
 use crate::http::console::steps::StepBody;
 use crate::http::mcp::args::Args;
@@ -100,7 +100,7 @@ impl Tool for GetGoals {
     type Output = Goals;
 
     fn read(args: &mut Args) -> Self::Input {
-        (website(args), ViewArgs::read(args, Told::Shortly), PageArgs::read(args, 50))
+        (website(args), ViewArgs::read(args, Told::OfVisits), PageArgs::read(args, 50))
     }
 
     async fn run(call: Call, (website, view, page): Self::Input) -> Result<Goals, ToolError> {
@@ -118,20 +118,40 @@ impl Tool for GetGoals {
 /// `get_funnel_analysis`.
 pub(super) struct GetFunnelAnalysis;
 
-/// A step of a funnel with its numbers.
-#[derive(Debug, Serialize, JsonSchema)]
+/// A step of a funnel, with its numbers where one funnel is asked for.
+#[derive(Debug, Serialize)]
 pub(super) struct FunnelStep {
     label: String,
-    visitors: u64,
-    sessions: u64,
+    #[serde(flatten)]
+    step: Step,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    visitors: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<u64>,
     /// Visitors of the step before who did not take it.
-    dropped: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     of_previous_percent: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     of_first_percent: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     visitors_before: Option<u64>,
+}
+
+impl FunnelStep {
+    fn of(step: &ShownStep) -> Self {
+        Self {
+            label: clean(&step.label),
+            step: (&step.step).into(),
+            visitors: None,
+            sessions: None,
+            dropped: None,
+            of_previous_percent: None,
+            of_first_percent: None,
+            visitors_before: None,
+        }
+    }
 }
 
 /// A funnel with its numbers.
@@ -145,9 +165,9 @@ pub(super) struct Funnel {
     completed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     conversion_rate_percent: Option<f64>,
-    /// With numbers when funnel_id was given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    steps: Option<Vec<FunnelStep>>,
+    /// label, type, value; with funnel_id numbers.
+    #[schemars(with = "Vec<Open>")]
+    steps: Vec<FunnelStep>,
 }
 
 impl Funnel {
@@ -159,7 +179,7 @@ impl Funnel {
             entered,
             completed,
             conversion_rate_percent,
-            steps: None,
+            steps: funnel.steps.iter().map(FunnelStep::of).collect(),
         }
     }
 }
@@ -177,13 +197,13 @@ pub(super) struct Funnels {
     period: Period,
     page: Page,
     funnels: Vec<Funnel>,
-    untrusted_fields: [&'static str; 2],
+    untrusted_fields: [&'static str; 3],
 }
 
 impl Tool for GetFunnelAnalysis {
     const NAME: &'static str = "get_funnel_analysis";
     const TITLE: &'static str = "Funnels";
-    const WORDS: &'static str = "How far visitors get: all funnels of a website with entry, completion and conversion; with funnel_id, that one step by step.";
+    const WORDS: &'static str = "How far visitors get: all funnels of a website with their steps, entry, completion and conversion; with funnel_id, that one step by step.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Advanced);
     const ACTION: Action = Action::ReadFunnels;
     const LISTS: &'static [&'static str] = &["funnels"];
@@ -192,7 +212,7 @@ impl Tool for GetFunnelAnalysis {
 
     fn read(args: &mut Args) -> Self::Input {
         let (website, funnel) = (website(args), args.string("funnel_id", "From this tool without it."));
-        let (view, page) = (ViewArgs::read(args, Told::Shortly), PageArgs::read(args, 50));
+        let (view, page) = (ViewArgs::read(args, Told::OfVisits), PageArgs::read(args, 50));
         if funnel.is_some() {
             args.without_effect(&["limit", "offset"], "with funnel_id");
         } else {
@@ -212,25 +232,21 @@ impl Tool for GetFunnelAnalysis {
                 let visitors = |step: Option<&StepNumbers>| step.map_or(0, |step| step.visitors);
                 let (entered, completed) = (visitors(report.steps.first()), visitors(report.steps.last()));
                 let mut shown = Funnel::of(&report.funnel, entered, completed, percent(report.conversion_rate));
-                let steps =
-                    report.funnel.steps.iter().zip(&report.steps).enumerate().map(|(number, (step, numbers))| {
-                        let before = report.before.as_ref().and_then(|before| before.steps.get(number));
-                        FunnelStep {
-                            label: clean(&step.label),
-                            visitors: numbers.visitors,
-                            sessions: numbers.sessions,
-                            dropped: numbers.left,
-                            of_previous_percent: percent(numbers.of_previous),
-                            of_first_percent: percent(numbers.of_first),
-                            visitors_before: before.map(|before| before.visitors),
-                        }
-                    });
-                shown.steps = Some(steps.collect());
+                for (number, (step, numbers)) in shown.steps.iter_mut().zip(&report.steps).enumerate() {
+                    let before = report.before.as_ref().and_then(|before| before.steps.get(number));
+                    step.visitors = Some(numbers.visitors);
+                    step.sessions = Some(numbers.sessions);
+                    step.dropped = Some(numbers.left);
+                    step.of_previous_percent = percent(numbers.of_previous);
+                    step.of_first_percent = percent(numbers.of_first);
+                    step.visitors_before = before.map(|before| before.visitors);
+                }
                 vec![shown]
             }
         };
         let (funnels, page) = page.cut(funnels);
         // Code that runs in visitors' browsers reports funnels of its own.
-        Ok(Funnels { period, page, funnels, untrusted_fields: ["funnels[].name", "funnels[].steps[].label"] })
+        let untrusted_fields = ["funnels[].name", "funnels[].steps[].label", "funnels[].steps[].value"];
+        Ok(Funnels { period, page, funnels, untrusted_fields })
     }
 }

@@ -11,7 +11,7 @@ use super::shown::{Open, Page, PageArgs, Period, Told, ViewArgs, website};
 use crate::http::console::heatmaps::{self, PagesAsked};
 use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, ToolError};
-use crate::http::mcp::clean::clean;
+use crate::http::mcp::clean::{clean, whole};
 use crate::http::values::rounded;
 
 /// A page, or an element of one.
@@ -42,7 +42,8 @@ fn percent(part: Option<f64>) -> Option<f64> {
 impl Row {
     fn of_page(page: &HeatPage, zone: &Zone) -> Self {
         Self {
-            value: clean(&page.path),
+            // The argument that asks for it takes it as it is.
+            value: whole(&page.path),
             label: None,
             clicks: page.clicks,
             rage_clicks: page.rage_clicks,
@@ -144,7 +145,7 @@ impl Tool for GetHeatmapData {
         }
         let device = args.choice("device", "Of a path desktop when absent.", &CLASSES, None);
         let mut params = ViewArgs::range(args);
-        ViewArgs::filters(args, &mut params, Told::Shortly);
+        ViewArgs::filters(args, &mut params, Told::OfVisitors);
         (website, path, device, ViewArgs::of(params), PageArgs::read(args, 20))
     }
 

@@ -1,5 +1,6 @@
 //! Changing goals, funnels and websites: what the console's routes do, by the same functions.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -7,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use zenovay_auth::{Action, Target, ToolCategory};
-use zenovay_domain::{FunnelId, GoalId, TrackingCode, Website, parse_domain};
+use zenovay_domain::{FunnelId, GoalId, TrackingCode, Website, excluded_network, normal_path, parse_domain};
 use zenovay_store::{Metadata, StoreError};
 
 use super::goals::Step;
@@ -382,8 +383,11 @@ pub(super) struct Site {
 impl From<Website> for Site {
     fn from(website: Website) -> Self {
         let settings = website.settings;
-        let lists =
-            [&settings.allowed_domains, &settings.allowed_bots, &settings.excluded_ips, &settings.excluded_paths];
+        let lengths = settings.excluded_ips.len() + settings.excluded_paths.len();
+        let excluded_ips = fitting(settings.excluded_ips.iter().map(|entry| whole(entry)), EXCLUDED_CHARS / 3);
+        let excluded_paths = fitting(settings.excluded_paths.iter().map(|entry| whole(entry)), EXCLUDED_CHARS / 3);
+        let is_cut = [&settings.allowed_domains, &settings.allowed_bots].iter().any(|list| list.len() > LIST_SHOWN)
+            || excluded_ips.len() + excluded_paths.len() < lengths;
         let some = |list: Vec<String>| cleaned(list.into_iter().take(LIST_SHOWN).collect());
         Self {
             website_id: website.id.to_string(),
@@ -402,17 +406,17 @@ impl From<Website> for Site {
             web_vitals: settings.web_vitals,
             errors: settings.errors,
             heatmaps: settings.heatmaps,
-            lists_cut: lists.iter().any(|list| list.len() > LIST_SHOWN),
+            lists_cut: is_cut,
             allowed_domains: some(settings.allowed_domains),
             allowed_bots: some(settings.allowed_bots),
-            excluded_ips: spelled_out(settings.excluded_ips.iter().take(LIST_SHOWN)),
-            excluded_paths: spelled_out(settings.excluded_paths.iter().take(LIST_SHOWN)),
+            excluded_ips,
+            excluded_paths,
             untrusted_fields: ["name", "allowed_bots", "excluded_paths"],
         }
     }
 }
 
-/// The most members of each list of settings that are shown: all lists fit into an answer.
+/// The most hosts, and the most bots, of settings that are shown: with what is excluded they fit into an answer.
 const LIST_SHOWN: usize = 25;
 /// The most characters that the members of a list take which an error quotes.
 const QUOTED_CHARS: usize = 700;
@@ -421,11 +425,6 @@ const EXCLUDED_CHARS: usize = 70_000;
 
 fn cleaned(list: Vec<String>) -> Vec<String> {
     list.iter().map(|member| clean(member)).collect()
-}
-
-/// What is excluded, in the spelling in which it can be taken away again.
-fn spelled_out<'a>(list: impl Iterator<Item = &'a String>) -> Vec<String> {
-    list.map(|member| whole(member)).collect()
 }
 
 /// Of a list as many members as take `max` characters, leaving out those that do not fit.
@@ -696,7 +695,7 @@ pub(super) struct Excluded {
 
 /// Tools that add to a list of exclusions, or take from it.
 macro_rules! exclusions {
-    ($($type:ident $name:literal $title:literal $words:literal $effect:ident $list:ident $argument:literal $about:literal $change:expr;)*) => { $(
+    ($($type:ident $name:literal $title:literal $words:literal $effect:ident $list:ident $argument:literal $about:literal $change:ident by $spelling:ident;)*) => { $(
         #[doc = concat!("`", $name, "`.")]
         pub(super) struct $type;
 
@@ -718,7 +717,7 @@ macro_rules! exclusions {
                 let changed = change(&call, &website, SITE_CHANGE, async |website, store| {
                     // Of the list as it is when it is stored: several such calls may come at once.
                     let changed = changing(&call.state, move |_| {
-                        let edit = &mut |website: &mut Website| $change(&mut website.settings.$list, value.trim());
+                        let edit = &mut |website: &mut Website| $change(&mut website.settings.$list, value.trim(), $spelling);
                         store.edit_website(website.id, edit).map_err(|error| of_argument(error, $argument))
                     });
                     Ok(changed.await?)
@@ -732,19 +731,31 @@ macro_rules! exclusions {
     )* };
 }
 
-fn with(list: &mut Vec<String>, value: &str) -> Result<(), StoreError> {
-    if !list.iter().any(|other| other == value) {
+/// The one spelling of something that is excluded. What is the same in it excludes the same.
+type Spelling = fn(&str) -> Cow<'_, str>;
+
+fn of_address(entry: &str) -> Cow<'_, str> {
+    excluded_network(entry).map_or(Cow::Borrowed(entry), Cow::Owned)
+}
+
+fn of_path(entry: &str) -> Cow<'_, str> {
+    normal_path(entry)
+}
+
+fn with(list: &mut Vec<String>, value: &str, spelling: Spelling) -> Result<(), StoreError> {
+    let meant = spelling(value);
+    if !list.iter().any(|other| spelling(other.trim()) == meant) {
         list.push(value.to_owned());
     }
     Ok(())
 }
 
-fn without(list: &mut Vec<String>, value: &str) -> Result<(), StoreError> {
-    let meant = spelled(value);
+fn without(list: &mut Vec<String>, value: &str, spelling: Spelling) -> Result<(), StoreError> {
+    let spelled_out = spelled(value);
     // The very one goes before one that is spelled out so. Without the spaces around it, which nobody sees either.
-    let place = |meant: &str| list.iter().position(|other| other.trim() == meant);
-    if let Some(place) = place(value).or_else(|| place(&meant)) {
-        list.remove(place);
+    let is_there = |meant: &&str| list.iter().any(|other| spelling(other.trim()) == spelling(meant));
+    if let Some(meant) = [value, spelled_out.as_str()].into_iter().find(is_there) {
+        list.retain(|other| spelling(other.trim()) != spelling(meant));
         return Ok(());
     }
     let mut there = fitting(list.iter().map(|other| quoted_whole(other)), QUOTED_CHARS);
@@ -766,18 +777,38 @@ fn of_argument(error: StoreError, argument: &'static str) -> StoreError {
 
 exclusions! {
     AddIpExclusion "add_ip_exclusion" "Exclude address" "Drops the hits of an address or a range of addresses."
-        Sets excluded_ips "ip" "Such as 192.0.2.7 or 192.0.2.0/24." with;
+        Sets excluded_ips "ip" "Such as 192.0.2.7 or 192.0.2.0/24." with by of_address;
     RemoveIpExclusion "remove_ip_exclusion" "Include address" "Takes the hits of an excluded address or range again."
-        Sets excluded_ips "ip" "As it is excluded." without;
+        Sets excluded_ips "ip" "As it is excluded." without by of_address;
     AddPathExclusion "add_path_exclusion" "Exclude path" "Drops the hits of pages whose path matches a pattern."
-        Sets excluded_paths "path" "Such as /admin/*." with;
+        Sets excluded_paths "path" "Such as /admin/*; without a query." with by of_path;
     RemovePathExclusion "remove_path_exclusion" "Include path" "Takes the hits of pages with an excluded path again."
-        Sets excluded_paths "path" "As it is excluded." without;
+        Sets excluded_paths "path" "As it is excluded." without by of_path;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Sabotage: compare addresses as they are written, or take one of two away.
+    #[test]
+    fn one_address_is_excluded_once_however_it_is_written() {
+        let mut list = vec!["2001:db8::1".to_owned(), " 192.0.2.7".to_owned()];
+        for again in ["2001:0DB8:0:0::0001", "2001:db8::1/128", "192.0.2.7/32", "::ffff:192.0.2.7", "::ffff:c000:207"] {
+            with(&mut list, again, of_address).unwrap();
+            assert_eq!(list.len(), 2, "{again}");
+        }
+        with(&mut list, "192.0.2.7/31", of_address).unwrap();
+        list.push("192.0.2.7/32".to_owned());
+        without(&mut list, "::FFFF:192.0.2.7", of_address).unwrap();
+        assert_eq!(list, ["2001:db8::1", "192.0.2.7/31"]);
+        assert!(without(&mut list, "192.0.2.7", of_address).is_err());
+        let mut paths = vec!["/%7Eme/*".to_owned()];
+        with(&mut paths, "/~me/*", of_path).unwrap();
+        assert_eq!(paths, ["/%7Eme/*"]);
+        without(&mut paths, "/~me/*", of_path).unwrap();
+        assert!(paths.is_empty());
+    }
 
     /// Older entries may have characters that cannot be seen. Sabotage: quote the beginning of each, or without marks.
     #[test]
@@ -786,24 +817,24 @@ mod tests {
         let old =
             ["/a", "/a\u{200b}", "/b\u{202e}](http://evil.example)", "/c\\u{5d} ", long.as_str()].map(str::to_owned);
         let mut list = old.to_vec();
-        let StoreError::Invalid { reason, .. } = without(&mut list, "/c").unwrap_err() else { panic!() };
+        let StoreError::Invalid { reason, .. } = without(&mut list, "/c", of_path).unwrap_err() else { panic!() };
         let told = r#""/a", "/a\u{200b}", "/b\u{202e}\u{5d}(http://evil.example)", "/c\u{5c}u{5d} ""#;
         assert_eq!(reason, format!("it is not excluded; excluded: {told}, \"{long}\""));
         assert_eq!(list, old);
         let quoted = reason.split_once("excluded: ").unwrap().1.trim_matches('"').split("\", \"");
         for (number, quoted) in quoted.enumerate() {
-            without(&mut list, quoted.trim()).unwrap();
+            without(&mut list, quoted.trim(), of_path).unwrap();
             assert_eq!(list, old[number + 1..], "{quoted}");
         }
         let mut list = old.to_vec();
-        for shown in spelled_out(old.iter()) {
-            without(&mut list, shown.trim()).unwrap();
+        for shown in old.iter().map(|entry| whole(entry)) {
+            without(&mut list, shown.trim(), of_path).unwrap();
         }
         assert_eq!(list, Vec::<String>::new());
         let mut many: Vec<String> = (0..99).map(|n| format!("/{n}/{}", "p".repeat(90))).collect();
-        let StoreError::Invalid { reason, .. } = without(&mut many, "/c").unwrap_err() else { panic!() };
+        let StoreError::Invalid { reason, .. } = without(&mut many, "/c", of_path).unwrap_err() else { panic!() };
         assert!(reason.ends_with("p\", 92 more") && reason.chars().count() < 800, "{reason}");
-        let StoreError::Invalid { reason, .. } = without(&mut Vec::new(), "/c").unwrap_err() else { panic!() };
+        let StoreError::Invalid { reason, .. } = without(&mut Vec::new(), "/c", of_path).unwrap_err() else { panic!() };
         assert!(reason.ends_with("excluded: nothing"), "{reason}");
     }
 }

@@ -11,7 +11,7 @@ use super::shown::{Open, Page, PageArgs, Period, Told, ViewArgs, bucket_name, we
 use crate::http::console::performance;
 use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, ToolError};
-use crate::http::mcp::clean::clean;
+use crate::http::mcp::clean::value;
 use crate::http::values::rounded;
 
 /// A metric: what three quarters of the page views do not exceed.
@@ -86,7 +86,7 @@ pub(super) struct Row {
 
 impl Row {
     fn of(part: &PageVitals) -> Self {
-        Self { value: clean(&part.name), speed: Speed::of(part.views, &part.metrics) }
+        Self { value: value(&part.name), speed: Speed::of(part.views, &part.metrics) }
     }
 
     fn at(bucket: &Bucketed, zone: &Zone, is_hour: bool) -> Self {

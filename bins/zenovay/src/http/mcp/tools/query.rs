@@ -6,14 +6,15 @@ use zenovay_auth::{Action, ToolCategory};
 use zenovay_domain::Interval;
 use zenovay_query::Order;
 use zenovay_stats::{
-    Ask, Dialect, Filters, Groups, Metric, Number, Property, PropertyError, Totals, parse_filters, view_dimensions,
+    Ask, Dialect, Filters, Groups, Metric, Number, Problem, Property, PropertyError, Totals, parse_filters,
+    view_dimensions,
 };
 
 use super::Tool;
 use super::shown::{Page, PageArgs, Period, Told, ViewArgs, bucket_name, partly, website};
 use crate::http::mcp::args::{Args, Problems};
 use crate::http::mcp::call::{Call, ToolError};
-use crate::http::mcp::clean::{clean, quoted};
+use crate::http::mcp::clean::{clean, quoted, value};
 use crate::http::stats::answers::shown_value;
 use crate::http::stats::params::{Grouping, misplaced};
 use crate::http::values::{rounded, seconds};
@@ -55,6 +56,12 @@ fn dimension(name: &str) -> Result<Property, String> {
         }
         error => format!("{} {error}", quoted(name)),
     })
+}
+
+/// Where in the filters of `where` something is wrong.
+fn place_in_where(problem: &Problem) -> String {
+    let place: String = problem.at.split('/').skip(1).map(|number| format!("[{number}]")).collect();
+    format!("where{place}")
 }
 
 /// The names of dimensions that rows can be by, but for those that websites give their events.
@@ -207,8 +214,7 @@ impl Tool for QueryAnalytics {
             None => Filters::default(),
             Some(Ok(filters)) => filters,
             Some(Err(problem)) => {
-                let place: String = problem.at.split('/').skip(1).map(|number| format!("[{number}]")).collect();
-                args.problem(&format!("where{place}"), problem.problem);
+                args.problem(&place_in_where(&problem), problem.problem);
                 Filters::default()
             }
         };
@@ -221,6 +227,7 @@ impl Tool for QueryAnalytics {
         let question = call.question(&website, Self::ACTION).await?;
         let view = view.view(&question).await?;
         let filters = view.filters.clone().with(also);
+        let filters = filters.map_err(|problem| vec![format!("{}: {}", place_in_where(&problem), problem.problem)])?;
         let by: Vec<Property> = match &kind {
             Kind::Rows { dimensions, .. } => dimensions.iter().map(|(_, property)| property.clone()).collect(),
             _ => Vec::new(),
@@ -269,10 +276,10 @@ impl Tool for QueryAnalytics {
                 let groups = Groups::by(first).and(and).order(order).limit(limit).offset(offset);
                 let asked = groups.clone();
                 let found = question.run(move |asker| ask.breakdown(&asked, |query| asker.any(id, query))).await?;
-                let value = |property: &Property, value: &str| clean(&shown_value(property, value).unwrap_or_default());
+                let shown = |property: &Property, of: &str| value(&shown_value(property, of).unwrap_or_default());
                 let rows = found.rows.iter().map(|row| Row {
-                    values: std::iter::once(value(&groups.property, &row.value))
-                        .chain(groups.and.as_ref().zip(row.and.as_deref()).map(|(and, of)| value(and, of)))
+                    values: std::iter::once(shown(&groups.property, &row.value))
+                        .chain(groups.and.as_ref().zip(row.and.as_deref()).map(|(and, of)| shown(and, of)))
                         .collect(),
                     complete: None,
                     metrics: Metrics::of(&row.totals, &metrics),

@@ -13,7 +13,7 @@ use crate::http::console::session_replays::{self as recordings, ReplayParams, Sh
 use crate::http::console::sites::zone_of;
 use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, ToolError};
-use crate::http::mcp::clean::clean;
+use crate::http::mcp::clean::{clean, value};
 
 /// A recording.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -54,8 +54,8 @@ impl Recording {
             started_at: zone.format_with_offset(replay.started_at),
             duration_seconds: seconds(replay.ended_at.as_millis() - replay.started_at.as_millis()),
             active_seconds: seconds(replay.active_ms),
-            entry_page: clean(&replay.entry_page),
-            exit_page: clean(&replay.exit_page),
+            entry_page: value(&replay.entry_page),
+            exit_page: value(&replay.exit_page),
             pageviews: replay.pages,
             clicks: replay.clicks,
             errors: replay.errors,
@@ -148,6 +148,9 @@ impl Tool for GetSessionReplays {
         }
         let mut params = ViewArgs::range(args);
         ViewArgs::filters(args, &mut params, Told::Captured);
+        if replay.is_some() {
+            args.without_effect(&["range", "from", "to", "filters"], "with replay_id");
+        }
         Asked { website, replay, group, view: ViewArgs::of(params), page: PageArgs::read(args, 20) }
     }
 

@@ -13,6 +13,7 @@ use crate::http::console::reader::Question;
 use crate::http::console::view::{DEFAULT_RANGE, RANGES, View, ViewParams};
 use crate::http::mcp::args::{Args, AsParams};
 use crate::http::mcp::call::ToolError;
+use crate::http::mcp::clean::taken_back;
 use crate::http::params::QueryParams;
 use crate::http::stats::answers::Rate;
 use crate::http::values::rounded;
@@ -54,6 +55,10 @@ pub(super) enum Told {
     Operators,
     /// Where the grammar is told.
     Shortly,
+    /// The same, where a filter on goals leaves whole visits.
+    OfVisits,
+    /// The same, where it leaves all that some visitors did.
+    OfVisitors,
     /// The dimensions that captures have.
     Captured,
 }
@@ -67,7 +72,7 @@ impl Told {
                 let dimensions = view_dimensions().collect::<Vec<_>>().join(", ");
                 format!(
                     "{form}, as page:starts_with:/blog. Dimensions: {dimensions}, prop.NAME. Operators: {}; matches takes *. \
-                     An empty value is the missing one.",
+                     An empty value is the missing one. One event meets all: goal with page is that goal on that page.",
                     operators()
                 )
             }
@@ -75,6 +80,8 @@ impl Told {
                 format!("{form}, as country:is:DE|AT; dimensions as above, event_type too. Operators: {}.", operators())
             }
             Self::Shortly => format!("{form}; see get_visitors."),
+            Self::OfVisits => format!("{form}; see get_visitors. goal: visits with it."),
+            Self::OfVisitors => format!("{form}; see get_visitors. goal: visitors who reached it."),
             Self::Captured => format!("{form} of {}; see get_visitors.", CAPTURED_BY.join(", ")),
         }
     }
@@ -121,7 +128,7 @@ impl ViewArgs {
     /// The filters, of which is said as much as `told` does.
     pub(super) fn filters(args: &mut Args, params: &mut AsParams, told: Told) {
         for filter in args.strings("filters", &told.words()).unwrap_or_default() {
-            params.add("f", filter);
+            params.add("f", taken_back(&filter));
         }
     }
 

@@ -2,12 +2,14 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use zenovay_auth::{Action, Target, ToolCategory};
+use zenovay_auth::{AccessLevel, Action, Target, ToolCategory};
 use zenovay_domain::Website;
 
 use super::Tool;
-use super::shown::{Page, PageArgs};
+use super::manage::Site;
+use super::shown::{Open, Page, PageArgs};
 use crate::http::console::sites::{self, WebsiteState, zone_of};
+use crate::http::guard::Assistant;
 use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, ToolError};
 use crate::http::mcp::clean::clean;
@@ -30,6 +32,10 @@ pub(super) struct Listed {
     first_event_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_event_at: Option<String>,
+    /// With website_id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Open>")]
+    settings: Option<Site>,
 }
 
 impl Listed {
@@ -46,6 +52,7 @@ impl Listed {
             state: WebsiteState::of(website, span, call.now).as_str().to_owned(),
             first_event_at: span.map(|span| zone.format_with_offset(span.from)),
             last_event_at: span.map(|span| zone.format_with_offset(span.to.plus_millis(-1))),
+            settings: None,
         }
     }
 }
@@ -57,7 +64,26 @@ pub(super) struct Websites {
     now: String,
     page: Page,
     websites: Vec<Listed>,
-    untrusted_fields: [&'static str; 1],
+    untrusted_fields: [&'static str; 4],
+}
+
+/// Where people's words stand.
+const UNTRUSTED: [&str; 4] = [
+    "websites[].name",
+    "websites[].settings.name",
+    "websites[].settings.allowed_bots",
+    "websites[].settings.excluded_paths",
+];
+
+/// Settings are for those who may change some: people are not asked whether they may be read.
+fn check_may_see_settings(call: &Call) -> Result<(), ToolError> {
+    let Assistant::Granted(access) = &*call.client else { return Ok(()) };
+    let categories = [ToolCategory::Management, ToolCategory::Settings];
+    if categories.iter().any(|category| access.scopes.allows(*category, AccessLevel::Read)) {
+        return Ok(());
+    }
+    let words = "management:write or settings:write is missing: settings are for clients that may change some";
+    Err(ToolError::MissingWrite(words.to_owned()))
 }
 
 impl Tool for ListWebsites {
@@ -67,20 +93,32 @@ impl Tool for ListWebsites {
     const CATEGORY: Option<ToolCategory> = None;
     const ACTION: Action = Action::ListWebsites;
     const LISTS: &'static [&'static str] = &["websites"];
-    type Input = PageArgs;
+    type Input = (Option<String>, PageArgs);
     type Output = Websites;
 
-    fn read(args: &mut Args) -> PageArgs {
-        PageArgs::read(args, 50)
+    fn read(args: &mut Args) -> Self::Input {
+        let website = args.string("website_id", "That one, with settings and exclusions.");
+        let page = PageArgs::read(args, 50);
+        if website.is_some() {
+            args.without_effect(&["limit", "offset"], "with website_id");
+        }
+        (website, page)
     }
 
-    async fn run(call: Call, page: PageArgs) -> Result<Websites, ToolError> {
+    async fn run(call: Call, (website, page): Self::Input) -> Result<Websites, ToolError> {
+        if let Some(named) = website {
+            check_may_see_settings(&call)?;
+            let website = call.website(&named, Action::ReadWebsite).await?;
+            let settings = Some(Site::from((*website).clone()));
+            let websites = vec![Listed { settings, ..Listed::of(&call, &website) }];
+            let page = PageArgs { limit: 1, offset: 0 }.page(1, 1);
+            return Ok(Websites { now: call.now.to_string(), page, websites, untrusted_fields: UNTRUSTED });
+        }
         call.blocking(move |call| {
             call.client.may(&call.state, Self::ACTION, &Target::Account)?;
             let (websites, page) = page.cut(sites::reachable(&call.state, call.client.principal())?);
             let websites = websites.iter().map(|website| Listed::of(call, website)).collect();
-            let untrusted_fields = ["websites[].name"];
-            Ok(Websites { now: call.now.to_string(), page, websites, untrusted_fields })
+            Ok(Websites { now: call.now.to_string(), page, websites, untrusted_fields: UNTRUSTED })
         })
         .await
     }
