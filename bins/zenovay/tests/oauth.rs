@@ -751,7 +751,7 @@ async fn clients_register_themselves() {
     let body = json!({
         "client_name": "Claude",
         "redirect_uris": ["https://claude.ai/api/mcp/auth_callback", "http://localhost/callback"],
-        "token_endpoint_auth_method": "client_secret_post",
+        "token_endpoint_auth_method": "client_secret_basic",
         "grant_types": ["authorization_code", "refresh_token"],
     });
     let reply = register(&world, body).await.expect(201);
@@ -760,6 +760,7 @@ async fn clients_register_themselves() {
     let string = |name: &str| client[name].as_str().unwrap().to_owned();
     let (id, secret) = (string("client_id"), string("client_secret"));
     assert_eq!(client["client_secret_expires_at"], 0);
+    assert_eq!(string("token_endpoint_auth_method"), "client_secret_basic");
     assert_eq!(string("registration_client_uri"), format!("{ISSUER}/oauth/register/{id}"));
     let stored = world.app.state.store.registered_client(&id, world.app.state.clock.now()).unwrap().unwrap();
     assert!(!format!("{stored:?}").contains(&secret));
@@ -812,6 +813,7 @@ async fn clients_register_themselves() {
     own(Method::GET, &secret).await.expect(401);
     let read = own(Method::GET, &management).await.expect(200).json();
     assert_eq!((&read["client_id"], read.get("client_secret")), (&client["client_id"], None));
+    assert_eq!(read["token_endpoint_auth_method"], "client_secret_basic", "as it asked");
     world.app.clock.advance_ms(2 * UNUSED_CLIENT_MS);
     own(Method::GET, &management).await.expect(200);
     own(Method::DELETE, &management).await.expect(204);
@@ -949,7 +951,9 @@ async fn an_address_registers_and_fails_so_often_and_what_is_right_is_free() {
     for _ in 0..30 {
         refresh("unknown").await.expect(400);
     }
-    refresh(&token).await.expect(429);
+    refresh("unknown").await.expect(429);
+    // What was given out here is looked up all the same. Sabotage: charge whoever shows it with those who try tokens.
+    token = Tokens::of(&refresh(&token).await.expect(200)).refresh;
     // People at the address sign in all the same: any page can send such requests.
     let sign_in = world
         .app

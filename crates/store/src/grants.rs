@@ -58,12 +58,23 @@ pub struct RegisteredClient {
     pub may_refresh: bool,
     /// When it registered.
     pub created_at: Timestamp,
+    /// Whether it asked to show its secret in a header, where it has one.
+    pub secret_in_header: bool,
 }
 
 impl RegisteredClient {
     /// A client without a secret, which wants refresh tokens.
     pub fn new(id: String, name: String, redirect_uris: Vec<String>, management: SecretDigest, at: Timestamp) -> Self {
-        Self { id, name, redirect_uris, secret: None, management, may_refresh: true, created_at: at }
+        Self {
+            id,
+            name,
+            redirect_uris,
+            secret: None,
+            management,
+            may_refresh: true,
+            created_at: at,
+            secret_in_header: false,
+        }
     }
 }
 

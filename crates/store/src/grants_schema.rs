@@ -9,6 +9,7 @@ diesel::table! {
         management_digest -> Binary,
         may_refresh -> Bool,
         created_at -> BigInt,
+        secret_in_header -> Bool,
     }
 }
 

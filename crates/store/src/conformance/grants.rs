@@ -523,6 +523,7 @@ fn client(n: u32, at: Timestamp) -> RegisteredClient {
     let redirects = vec![REDIRECT.to_owned(), "cursor://anysphere.cursor-mcp/oauth/callback".to_owned()];
     let mut client = RegisteredClient::new(format!("client-{n}"), "Cursor".to_owned(), redirects, secret(n), at);
     client.secret = Some(secret(n + 1));
+    client.secret_in_header = n % 2 == 1;
     client
 }
 

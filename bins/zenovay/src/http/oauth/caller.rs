@@ -1,6 +1,6 @@
 //! Who calls: programs that are nobody yet, and browsers of people who may be signed in.
 
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::net::IpAddr;
 use std::pin::Pin;
 
@@ -16,10 +16,11 @@ use crate::http::guard::AccessRefusal;
 use crate::http::handler::{Access, Caller};
 use crate::http::state::AppState;
 
-/// A program, as often as an address may try keys.
+/// A program, as often as an address may try keys. What it shows is read before it is [charged](Program::charge).
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
     client: IpAddr,
+    is_charged: bool,
 }
 
 impl Caller for Program {
@@ -32,23 +33,20 @@ impl Caller for Program {
 }
 
 /// Charges the address of `req` for a request of `class`.
-async fn charged(req: &HttpRequest, class: AddressClass) -> Result<IpAddr, AccessRefusal> {
+async fn charged(req: &HttpRequest, class: AddressClass) -> Result<(), AccessRefusal> {
     let state = req.app_data::<web::Data<AppState>>().ok_or(AccessRefusal::Failed)?;
     let client = client_ip::of(req, &state.trusted_proxies);
     address_limit::charge_async(&state.addresses, class, client, state.clock.now()).await?;
-    Ok(client)
+    Ok(())
 }
 
 impl FromRequest for Program {
     type Error = AccessRefusal;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, AccessRefusal>>>>;
+    type Future = Ready<Result<Self, AccessRefusal>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let req = req.clone();
-        Box::pin(async move {
-            let client = charged(&req, AddressClass::Tokens).await.inspect_err(AccessRefusal::count)?;
-            Ok(Self { client })
-        })
+        let state = req.app_data::<web::Data<AppState>>().ok_or(AccessRefusal::Failed);
+        ready(state.map(|state| Self { client: client_ip::of(req, &state.trusted_proxies), is_charged: false }))
     }
 }
 
@@ -79,8 +77,24 @@ impl FromRequest for Newcomer {
 }
 
 impl Program {
+    /// Charges its address for this request, once.
+    ///
+    /// # Errors
+    /// When the address asked often enough, or nobody can tell.
+    pub async fn charge(&mut self, state: &AppState) -> Result<(), ApiError> {
+        if !std::mem::replace(&mut self.is_charged, true) {
+            let charged =
+                address_limit::charge_async(&state.addresses, AddressClass::Tokens, self.client, state.clock.now());
+            charged.await.map_err(AccessRefusal::from).inspect_err(AccessRefusal::count)?;
+        }
+        Ok(())
+    }
+
     /// Says that what it showed was right, so that this request does not count: many people's clients may share an address.
     pub async fn was_right(self, state: &web::Data<AppState>) {
+        if !self.is_charged {
+            return;
+        }
         let (state, now) = (state.clone(), state.clock.now());
         let refunded = web::block(move || state.addresses.refund(AddressClass::Tokens, self.client, now)).await;
         if !matches!(refunded, Ok(Ok(()))) {

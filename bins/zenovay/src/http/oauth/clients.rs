@@ -12,6 +12,7 @@ use zenovay_domain::Timestamp;
 use zenovay_store::RegisteredClient;
 
 use super::fetch::ClientDocuments;
+use super::given_out::GivenOut;
 use crate::config::{Config, NamesIssuer};
 use crate::http::envelope::ApiError;
 use crate::http::lookups::blocking;
@@ -48,6 +49,8 @@ pub struct OAuth {
     pub names_issuer: bool,
     /// What tickets of the page of consent are made with.
     pub(super) ticket_key: [u8; 32],
+    /// The refresh tokens that were given out here.
+    pub(super) refreshes: GivenOut,
     kept: Mutex<HashMap<ClientUrl, (Read, Timestamp)>>,
     fetches: Semaphore,
 }
@@ -59,6 +62,7 @@ impl OAuth {
             documents,
             names_issuer: config.oauth_iss == NamesIssuer::On,
             ticket_key,
+            refreshes: GivenOut::default(),
             kept: Mutex::default(),
             fetches: Semaphore::new(FETCHES_MAX),
         }

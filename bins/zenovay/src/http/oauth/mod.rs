@@ -7,6 +7,7 @@ mod bearer;
 mod caller;
 pub mod clients;
 pub mod fetch;
+mod given_out;
 pub mod metadata;
 pub mod page;
 pub mod params;

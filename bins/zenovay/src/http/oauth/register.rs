@@ -39,8 +39,8 @@ pub struct Registration {
     #[serde(default)]
     #[schema(value_type = Option<String>, examples("My client"))]
     client_name: Value,
-    /// How it shows who it is: `none`, `client_secret_post` or `client_secret_basic`. A client with a secret is told the second, and may
-    /// show it in either way.
+    /// How it shows who it is: `none`, `client_secret_post` or `client_secret_basic`. It is told what it asked for; a secret may be shown
+    /// in either way.
     #[serde(default)]
     #[schema(value_type = Option<String>, examples("none"))]
     token_endpoint_auth_method: Value,
@@ -127,7 +127,7 @@ impl Registered {
             client_secret_expires_at: client.secret.map(|_| 0),
             client_name: client.name.clone(),
             redirect_uris: client.redirect_uris.clone(),
-            token_endpoint_auth_method: if client.secret.is_some() { "client_secret_post" } else { "none" },
+            token_endpoint_auth_method: Shows::of(client).as_str(),
             grant_types,
             response_types: ["code"],
             registration_access_token: None,
@@ -164,8 +164,36 @@ impl Shape for Gone {
     }
 }
 
-/// What a client becomes, and whether it needs a secret.
-fn checked(body: Registration) -> Result<(String, Vec<String>, bool, bool), OAuthRefusal> {
+/// How a client shows who it is. Whichever way it was told, the other is taken, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    Nothing,
+    SecretInBody,
+    SecretInHeader,
+}
+
+impl Shows {
+    const ALL: [Self; 3] = [Self::Nothing, Self::SecretInBody, Self::SecretInHeader];
+
+    const fn of(client: &RegisteredClient) -> Self {
+        match (client.secret.is_some(), client.secret_in_header) {
+            (false, _) => Self::Nothing,
+            (true, false) => Self::SecretInBody,
+            (true, true) => Self::SecretInHeader,
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "none",
+            Self::SecretInBody => "client_secret_post",
+            Self::SecretInHeader => "client_secret_basic",
+        }
+    }
+}
+
+/// What a client becomes, and how it shows who it is.
+fn checked(body: Registration) -> Result<(String, Vec<String>, Shows, bool), OAuthRefusal> {
     let redirect = |words: String| OAuthRefusal::new(OAuthError::InvalidRedirectUri, words);
     let Registration { redirect_uris, client_name, token_endpoint_auth_method, grant_types, response_types } = body;
     let redirect_uris = strings(redirect_uris).ok().flatten().filter(|all| (1..=REDIRECTS_MAX).contains(&all.len()));
@@ -180,12 +208,11 @@ fn checked(body: Registration) -> Result<(String, Vec<String>, bool, bool), OAut
     let list = |name: &str, value| strings(value).map_err(|()| metadata(format!("{name}: give a list of strings")));
     let (grant_types, response_types) = (list("grant_types", grant_types)?, list("response_types", response_types)?);
     let client_name = string("client_name", client_name)?;
-    let has_secret = match string("token_endpoint_auth_method", token_endpoint_auth_method)?.as_deref() {
-        None | Some("none") => false,
-        Some("client_secret_post" | "client_secret_basic") => true,
-        Some(_) => {
-            return Err(metadata("token_endpoint_auth_method: use none, client_secret_post or client_secret_basic"));
-        }
+    let shows = match string("token_endpoint_auth_method", token_endpoint_auth_method)? {
+        None => Shows::Nothing,
+        Some(name) => Shows::ALL.into_iter().find(|shows| shows.as_str() == name).ok_or_else(|| {
+            metadata("token_endpoint_auth_method: use none, client_secret_post or client_secret_basic")
+        })?,
     };
     let has =
         |list: &Option<Vec<String>>, name: &str| list.as_ref().is_none_or(|list| list.iter().any(|one| one == name));
@@ -197,7 +224,7 @@ fn checked(body: Registration) -> Result<(String, Vec<String>, bool, bool), OAut
     }
     let name = shown_name(client_name.as_deref().unwrap_or(""));
     let name = if name.is_empty() { "Unnamed client".to_owned() } else { name };
-    Ok((name, redirect_uris, has_secret, has(&grant_types, "refresh_token")))
+    Ok((name, redirect_uris, shows, has(&grant_types, "refresh_token")))
 }
 
 /// `POST /oauth/register`.
@@ -217,12 +244,13 @@ pub async fn register(
 }
 
 async fn add(state: &web::Data<AppState>, body: JsonBody<Registration>) -> Result<Registered, Refused> {
-    let (name, redirect_uris, has_secret, may_refresh) = checked(body.read().await.map_err(told)?)?;
+    let (name, redirect_uris, shows, may_refresh) = checked(body.read().await.map_err(told)?)?;
     let (id, management) = (format!("{ID_PREFIX}{}", state.new_secret().expose()), state.new_secret());
-    let secret = has_secret.then(|| state.new_secret());
+    let secret = (shows != Shows::Nothing).then(|| state.new_secret());
     let now = state.clock.reading().steady;
     let mut client = RegisteredClient::new(id, name, redirect_uris, management.digest(), now);
     client.secret = secret.as_ref().map(Secret::digest);
+    client.secret_in_header = shows == Shows::SecretInHeader;
     client.may_refresh = may_refresh;
     let stored = client.clone();
     let added = blocking(state, move |state| match state.store.register_client(&stored) {
@@ -291,7 +319,7 @@ mod tests {
 
     use super::*;
 
-    fn check(body: Value) -> Result<(String, Vec<String>, bool, bool), OAuthError> {
+    fn check(body: Value) -> Result<(String, Vec<String>, Shows, bool), OAuthError> {
         checked(serde_json::from_value(body).unwrap()).map_err(|refusal| refusal.error)
     }
 
@@ -310,16 +338,16 @@ mod tests {
             "response_types": ["code"],
             "token_endpoint_auth_method": "none",
         });
-        let (name, redirects, has_secret, may_refresh) = check(cursor).unwrap();
-        assert_eq!((name.as_str(), redirects.len(), has_secret, may_refresh), ("Cursor", 3, false, true));
+        let (name, redirects, shows, may_refresh) = check(cursor).unwrap();
+        assert_eq!((name.as_str(), redirects.len(), shows, may_refresh), ("Cursor", 3, Shows::Nothing, true));
         let claude = json!({
             "client_name": "Claude",
             "redirect_uris": ["https://claude.ai/api/mcp/auth_callback"],
             "token_endpoint_auth_method": "client_secret_post",
         });
-        assert!(check(claude).unwrap().2);
+        assert_eq!(check(claude).unwrap().2, Shows::SecretInBody);
         let least = check(json!({ "redirect_uris": ["http://127.0.0.1/"] })).unwrap();
-        assert_eq!((least.0.as_str(), least.2, least.3), ("Unnamed client", false, true));
+        assert_eq!((least.0.as_str(), least.2, least.3), ("Unnamed client", Shows::Nothing, true));
     }
 
     #[test]

@@ -130,13 +130,23 @@ impl Fields for Revocation {
 }
 
 /// `POST /oauth/token`.
+///
+/// Whoever tries codes and tokens may do so a few times a minute. A refresh token that this process gave out is looked up in any case:
+/// others behind the same address cannot use up what it needs.
 pub async fn token(
-    program: Program,
+    mut program: Program,
     state: web::Data<AppState>,
     form: Form<ExchangeRequest>,
 ) -> Result<Described<Tokens>, ApiError> {
-    let sent = form.read_of_client().await?;
-    match exchange(&state, &sent).await {
+    let sent = read(&mut program, &state, form).await?;
+    if !shows_given_out(&state, &sent.params) {
+        program.charge(&state).await?;
+    }
+    let exchanged = exchange(&state, &sent).await;
+    if exchanged.is_err() {
+        program.charge(&state).await?;
+    }
+    match exchanged {
         Ok(tokens) => {
             program.was_right(&state).await;
             let mut response = HttpResponse::Ok();
@@ -145,6 +155,21 @@ pub async fn token(
         }
         Err(refused) => refused.respond_to_client(&sent).map(Described::from),
     }
+}
+
+/// What a client sent; what cannot be read counts as an attempt.
+async fn read<F>(program: &mut Program, state: &AppState, form: Form<F>) -> Result<FromClient, ApiError> {
+    match form.read_of_client().await {
+        Ok(sent) => Ok(sent),
+        Err(error) => program.charge(state).await.and(Err(error)),
+    }
+}
+
+/// Whether the refresh token that is shown was given out here.
+fn shows_given_out(state: &AppState, params: &Params) -> bool {
+    let token = params.one("refresh_token").ok().flatten();
+    let token = token.and_then(|token| KeyFormat::REFRESH_TOKEN.parse(token).ok());
+    token.is_some_and(|token| state.oauth.refreshes.has(&token.digest()))
 }
 
 async fn exchange(state: &web::Data<AppState>, sent: &FromClient) -> Result<Tokens, Refused> {
@@ -160,7 +185,9 @@ async fn exchange(state: &web::Data<AppState>, sent: &FromClient) -> Result<Toke
             Err(OAuthRefusal::new(OAuthError::UnsupportedGrantType, words).into())
         }
     };
-    exchanged.inspect_err(count).map(|issued| drawn.tokens(&issued, now))
+    let issued = exchanged.inspect_err(count)?;
+    state.oauth.refreshes.remember(drawn.refresh.digest());
+    Ok(drawn.tokens(&issued, now))
 }
 
 fn count_request(_: &OAuthRefusal) {
@@ -301,11 +328,12 @@ impl Shape for TakenBack {
 
 /// `POST /oauth/revoke`.
 pub async fn revoke(
-    program: Program,
+    mut program: Program,
     state: web::Data<AppState>,
     form: Form<Revocation>,
 ) -> Result<Described<TakenBack>, ApiError> {
-    let sent = form.read_of_client().await?;
+    let sent = read(&mut program, &state, form).await?;
+    program.charge(&state).await?;
     match take_back(&state, &sent).await {
         Ok(()) => {
             program.was_right(&state).await;

@@ -18,6 +18,7 @@ struct ClientRow {
     management_digest: Vec<u8>,
     may_refresh: bool,
     created_at: i64,
+    secret_in_header: bool,
 }
 
 impl TryFrom<ClientRow> for RegisteredClient {
@@ -32,6 +33,7 @@ impl TryFrom<ClientRow> for RegisteredClient {
             management: digest(&row.management_digest, "management_digest")?,
             may_refresh: row.may_refresh,
             created_at: Timestamp::from_millis(row.created_at),
+            secret_in_header: row.secret_in_header,
             name: row.name,
             id: row.id,
         })
@@ -61,6 +63,7 @@ pub(super) fn register(conn: &mut SqliteConnection, client: &RegisteredClient) -
         management_digest: client.management.as_bytes().to_vec(),
         may_refresh: client.may_refresh,
         created_at: client.created_at.as_millis(),
+        secret_in_header: client.secret_in_header,
     };
     diesel::insert_into(oauth_clients::table).values(row).execute(conn)?;
     Ok(())
