@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
-use zenovay_domain::{
-    ErrorCode, FUNNEL_STEPS_MAX, FUNNEL_STEPS_MIN, Funnel, FunnelId, FunnelStep, Goal, TimeRange, WebsiteId,
-};
+use zenovay_domain::{FUNNEL_STEPS_MAX, FUNNEL_STEPS_MIN, Funnel, FunnelId, FunnelStep, Goal, TimeRange, WebsiteId};
 use zenovay_query::{Filter, FunnelCounts, Query as EventQuery, QueryError, Question as EventQuestion};
 use zenovay_stats::{CodeFunnel, FUNNEL_EVENT, code_step_filter, step_filter};
 use zenovay_store::{Metadata, StoreError};
@@ -21,7 +19,7 @@ use super::queries::Answered;
 use super::reader::{Question, WebsiteReader};
 use super::steps::{StepBody, label_of};
 use super::view::View;
-use super::{Console, Created, JsonBody, NoContent, Rules, changing, refused};
+use super::{Console, Created, JsonBody, NoContent, Rules, changing, refused_with};
 use crate::http::envelope::{ApiError, Success};
 use crate::http::export::sheets::{Accept, Exported, Listed};
 use crate::http::guard::EditFunnels;
@@ -402,17 +400,11 @@ pub(in crate::http) async fn add(
 
 /// What is told of a failed change of a funnel, with the other funnel that has its name.
 fn told(error: StoreError, store: &dyn Metadata, funnel: &Funnel) -> ApiError {
-    let is_other = |other: &Funnel| other.name == funnel.name && other.id != funnel.id;
-    let other = match &error {
-        StoreError::Conflict("name") => {
-            store.funnels(funnel.website).ok().and_then(|all| all.into_iter().find(is_other))
-        }
-        _ => None,
-    };
-    let taken = |other: Funnel| {
-        ApiError::new(ErrorCode::Conflict, format!("This name is already in use by the funnel {}", other.id))
-    };
-    other.map_or_else(|| refused(error), taken)
+    refused_with(error, "name", || {
+        let is_other = |other: &Funnel| other.name == funnel.name && other.id != funnel.id;
+        let other = store.funnels(funnel.website)?.into_iter().find(is_other);
+        Ok(other.map(|other| format!("This name is already in use by the funnel {}", other.id)))
+    })
 }
 
 /// What is changed of a funnel; what is absent stays.

@@ -6,7 +6,7 @@ use actix_web::web;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
-use zenovay_domain::{ErrorCode, Funnel, FunnelStep, Goal, GoalId, TimeRange, WebsiteId};
+use zenovay_domain::{Funnel, FunnelStep, Goal, GoalId, TimeRange, WebsiteId};
 use zenovay_query::{Filter, QueryError, RowPlace};
 use zenovay_stats::{Ask, Group, Metric, goal_filter, goals_filter};
 use zenovay_store::{Metadata, StoreError};
@@ -17,7 +17,7 @@ use super::queries::Answered;
 use super::reader::{Question, WebsiteReader};
 use super::steps::StepBody;
 use super::view::View;
-use super::{Console, Created, JsonBody, NoContent, Rules, refused};
+use super::{Console, Created, JsonBody, NoContent, Rules, refused_with};
 use crate::http::envelope::{ApiError, Success};
 use crate::http::export::sheets::{Accept, Exported, Listed};
 use crate::http::guard::EditWebsite;
@@ -263,15 +263,10 @@ pub(in crate::http) async fn add(
 
 /// What is told of a failed change of a goal, with the other goal that has its name.
 fn told(error: StoreError, store: &dyn Metadata, goal: &Goal) -> ApiError {
-    let is_other = |other: &Goal| other.name == goal.name && other.id != goal.id;
-    let other = match &error {
-        StoreError::Conflict("name") => store.goals(goal.website).ok().and_then(|all| all.into_iter().find(is_other)),
-        _ => None,
-    };
-    let taken = |other: Goal| {
-        ApiError::new(ErrorCode::Conflict, format!("This name is already in use by the goal {}", other.id))
-    };
-    other.map_or_else(|| refused(error), taken)
+    refused_with(error, "name", || {
+        let other = store.goals(goal.website)?.into_iter().find(|other| other.name == goal.name && other.id != goal.id);
+        Ok(other.map(|other| format!("This name is already in use by the goal {}", other.id)))
+    })
 }
 
 /// What is changed of a goal; what is absent stays.
@@ -329,18 +324,13 @@ pub(in crate::http) async fn remove(
 ) -> Result<(), ApiError> {
     let removed = off_the_worker(state, move |_| {
         store.delete_goal(website, id).map_err(|error| {
-            let has_goal = |funnel: &Funnel| funnel.steps.contains(&FunnelStep::Goal { id });
-            let funnel = match &error {
-                StoreError::Conflict("goal") => {
-                    store.funnels(website).ok().and_then(|all| all.into_iter().find(has_goal))
-                }
-                _ => None,
-            };
-            let used = |Funnel { id, name, .. }: Funnel| {
-                let words = format!("This goal is already in use as a step of the funnel {name:?} ({id})");
-                ApiError::new(ErrorCode::Conflict, words)
-            };
-            funnel.map_or_else(|| refused(error), used)
+            refused_with(error, "goal", || {
+                let has_goal = |funnel: &Funnel| funnel.steps.contains(&FunnelStep::Goal { id });
+                let used = |Funnel { id, name, .. }: Funnel| {
+                    format!("This goal is already in use as a step of the funnel {name:?} ({id})")
+                };
+                Ok(store.funnels(website)?.into_iter().find(has_goal).map(used))
+            })
         })
     });
     removed.await

@@ -50,6 +50,7 @@ pub use self::body::{JsonBody, present};
 pub use self::rules::Rules;
 
 use actix_web::web;
+use zenovay_domain::ErrorCode;
 use zenovay_store::StoreError;
 
 use super::envelope::ApiError;
@@ -76,5 +77,22 @@ pub fn refused(error: StoreError) -> ApiError {
     match error {
         StoreError::Invalid { field, reason } => ApiError::unprocessable([(field.to_owned(), reason)].into()),
         other => other.into(),
+    }
+}
+
+/// [`refused`], where a conflict about `field` is told in the words of `holder`, which looks for who has it.
+pub fn refused_with(
+    error: StoreError,
+    field: &str,
+    holder: impl FnOnce() -> Result<Option<String>, StoreError>,
+) -> ApiError {
+    match error {
+        StoreError::Conflict(what) if what == field => match holder() {
+            Ok(Some(words)) => ApiError::new(ErrorCode::Conflict, words),
+            // Who had it is gone meanwhile.
+            Ok(None) => error.into(),
+            Err(failed) => failed.into(),
+        },
+        error => refused(error),
     }
 }
