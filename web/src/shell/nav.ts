@@ -13,6 +13,12 @@ export interface NavItem {
   readonly feature?: string;
 }
 
+/** Pages that stand together under a name. */
+export interface NavGroup {
+  readonly group: string;
+  readonly items: readonly NavItem[];
+}
+
 /** The pages of a website that a plan with `features` has; all of them until these are known. */
 export const websiteNav = (id: string, features?: readonly string[]): readonly NavItem[] =>
   websitePages(id).filter(({ feature }) => feature === undefined || features === undefined || features.includes(feature));
@@ -61,7 +67,7 @@ export const workspaceNav = (hasStatus: boolean): readonly NavItem[] => [
 ];
 
 /** The settings of a person, of the workspace that is chosen, and of the server; what a role may not see is absent. */
-export const settingsNav = (role: string | undefined, seesHealth: boolean): readonly { readonly group: string; readonly items: readonly NavItem[] }[] => {
+export const settingsNav = (role: string | undefined, seesHealth: boolean): readonly NavGroup[] => {
   const manages = role === "admin" || role === "owner";
   return [
     {

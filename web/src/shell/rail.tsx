@@ -15,7 +15,7 @@ import { prefetchPage } from "../routes";
 import { Avatar } from "../ui/basic";
 import { Icon, Mark } from "../ui/icons";
 import { Dialog, Menu, type MenuItem } from "../ui/overlay";
-import { allWebsites, currentOf, inBar, isCurrent, settingsNav, websiteNav, websiteSettings, workspaceNav, type NavItem } from "./nav";
+import { allWebsites, currentOf, inBar, isCurrent, settingsNav, websiteNav, websiteSettings, workspaceNav, type NavGroup, type NavItem } from "./nav";
 import { openHelp, openPalette } from "./commands";
 
 interface Around {
@@ -134,21 +134,28 @@ function Account({ small }: { small?: boolean }) {
   );
 }
 
-/** The settings, one group after the other. */
-function SettingsNav() {
-  const { path } = usePlace();
-  const groups = settingsNav(useTeam()?.role, useMaybeSession()?.server_health ?? false);
-  const current = currentOf(groups.flatMap(({ items }) => items), path);
+/** Links to pages, each group below its name. */
+function NavGroups({ groups, current, heading: Heading }: { groups: readonly NavGroup[]; current: NavItem | undefined; heading: "h2" | "h3" }) {
   return (
-    <nav class="nav" aria-label="Settings">
+    <>
       {groups.map(({ group, items }) => (
         <Fragment key={group}>
-          <h2>{group}</h2>
+          <Heading>{group}</Heading>
           {items.map((item) => (
             <NavLink key={item.href} item={item} current={item === current} />
           ))}
         </Fragment>
       ))}
+    </>
+  );
+}
+
+function SettingsNav() {
+  const { path } = usePlace();
+  const groups = settingsNav(useTeam()?.role, useMaybeSession()?.server_health ?? false);
+  return (
+    <nav class="nav" aria-label="Settings">
+      <NavGroups groups={groups} current={currentOf(groups.flatMap(({ items }) => items), path)} heading="h2" />
     </nav>
   );
 }
@@ -265,14 +272,7 @@ export function TabBar({ website }: Around) {
       {open && (
         <Dialog title="More pages" class="morepages" onClose={() => setOpen(false)}>
           <nav class="nav" aria-label="More pages" onClick={(event) => (event.target as Element).closest("a") && setOpen(false)}>
-            {more.map(({ group, items }) => (
-              <Fragment key={group}>
-                <h3>{group}</h3>
-                {items.map((item) => (
-                  <NavLink key={item.href} item={item} current={item === current} />
-                ))}
-              </Fragment>
-            ))}
+            <NavGroups groups={more} current={current} heading="h3" />
           </nav>
         </Dialog>
       )}
