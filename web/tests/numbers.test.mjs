@@ -291,6 +291,21 @@ test("a thumb filters anywhere on a name, and excludes where that can be seen", 
   await context.close();
 });
 
+test("who cannot point at a number reads what the chosen one is", async () => {
+  const words = "In the API: visitors.";
+  const phone = await openTab(browser, server, { storageState: known.owner, viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
+  const chart = phone.page.locator("figure.chart");
+  await phone.page.goto(`${home()}?range=last-month`);
+  await chart.getByText(words).waitFor();
+  await tile(phone.page, "Pageviews").tap();
+  await chart.getByText("In the API: pageviews.").waitFor();
+  assert.equal(await chart.getByText(words).count(), 0);
+  const desk = await dashboard("?range=last-month");
+  assert.equal(await desk.page.locator("figure.chart").getByText(words).isVisible(), false, "a pointer shows it at the number");
+  assert.deepEqual([...phone.problems, ...desk.problems], []);
+  await Promise.all([phone.context.close(), desk.context.close()]);
+});
+
 test("a row that is excluded by its key leaves the focus in its list", async () => {
   const { page, context, problems } = await dashboard("?range=last-month");
   await panel(page, "Pages").getByRole("button", { name: "/", exact: true }).focus();

@@ -26,12 +26,8 @@ export function Tiles({ data }: { data: Data<Totals> }) {
 function Tile({ metric, data }: { metric: Metric; data: Data<Totals> }) {
   const { view, show } = useAnalytics();
   const { now, before } = data.data ?? {};
-  const { label, lower, definition, field, format: write } = METRICS[metric];
-  const { props, tip } = useTooltip<HTMLButtonElement>(
-    <>
-      {definition} <span class="dim">In the API: {field}.</span>
-    </>,
-  );
+  const { label, lower, format: write } = METRICS[metric];
+  const { props, tip } = useTooltip<HTMLButtonElement>(<Definition metric={metric} />);
   const chosen = view.metric === metric;
   return (
     <button
@@ -66,6 +62,15 @@ function Tile({ metric, data }: { metric: Metric; data: Data<Totals> }) {
       )}
       {tip}
     </button>
+  );
+}
+
+function Definition({ metric }: { metric: Metric }) {
+  const { definition, field } = METRICS[metric];
+  return (
+    <>
+      {definition} <span class="dim">In the API: {field}.</span>
+    </>
   );
 }
 
@@ -165,6 +170,9 @@ export function ChartCard({ totals, asTable, onTable }: { totals: Data<Totals>; 
           <span class="lab">Table</span>
         </Button>
       </div>
+      <p class="hint touch-only">
+        <Definition metric={view.metric} />
+      </p>
       {data.error ? (
         <div class="plotspace">
           <Failure error={data.error} what="The chart could not be counted." onRetry={data.reload} />
