@@ -18,10 +18,10 @@ MUCH_QUERY_MEMORY = ["--query-memory-bytes", "8589934592"]
 PLAN = "[plans.enterprise]\nrequests_per_minute = 1000000000\nrequests_per_month = 1000000000\n"
 
 
-def build(package, binary):
-    """Builds a release binary and returns its path."""
-    command = ["cargo", "build", "--release", "--locked", "-p", package, "--bin", binary, "--message-format=json"]
-    output = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+def build(package, binary, *words, root=ROOT):
+    """Builds a release binary of the checkout `root`, with `words` for cargo, and returns its path."""
+    command = ["cargo", "build", "--release", "--locked", "-p", package, "--bin", binary, "--message-format=json", *words]
+    output = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True, check=True).stdout
     for line in output.splitlines():
         message = json.loads(line)
         if message.get("executable") and message["target"]["name"] == binary:

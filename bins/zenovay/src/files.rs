@@ -14,7 +14,9 @@ pub(crate) const UNFINISHED: &str = ".tmp";
 /// How much is copied at a time.
 const PIECE_BYTES: usize = 1 << 20;
 /// Gently copied, so much may wait to be written to the disk: whoever syncs meanwhile waits for little.
-const UNSYNCED_BYTES: u64 = 8 << 20;
+const UNSYNCED_BYTES: u64 = 2 << 20;
+/// Gently copied, others have the disk so many times as long as it was used.
+const PAUSES: u32 = 3;
 /// The longest pause between two pieces.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
@@ -93,7 +95,7 @@ pub(crate) fn end_last_line(mut file: &File) -> io::Result<()> {
 /// How files are copied.
 #[derive(Debug)]
 pub(crate) struct Way<'a> {
-    /// Whether somebody else needs the disk: at half of its speed, a few megabytes at a time.
+    /// Whether somebody else needs the disk: at a quarter of its speed, two megabytes at a time.
     pub(crate) is_gentle: bool,
     /// Whether to end.
     pub(crate) cancelled: &'a AtomicBool,
@@ -162,10 +164,10 @@ impl Way<'_> {
         if self.cancelled.load(Ordering::Relaxed) { Err(CopyError::Cancelled) } else { Ok(()) }
     }
 
-    /// Lets others have the disk for as long as it was used.
+    /// Lets others have the disk for [`PAUSES`] times as long as it was used.
     pub(crate) fn pause(&self, since: Instant) {
         if self.is_gentle {
-            std::thread::sleep(since.elapsed().min(PAUSE_MAX));
+            std::thread::sleep((since.elapsed() * PAUSES).min(PAUSE_MAX));
         }
     }
 
