@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use zenovay_benches::generate::{Columns, DAY_MS, Texts, Traffic, website_id};
 use zenovay_domain::{Dimension, EventKind, Interval, SystemClock, TimeRange, Timestamp, WebsiteId, Zone};
-use zenovay_events::{AppendReceipt, EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
+use zenovay_events::{AppendError, AppendReceipt, EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
 use zenovay_query::{Answer, Breakdown, Budget, Condition, Field, Filter, GroupBy, Metric, Operator, Query, Question};
 
 use self::export::write_parquet;
@@ -125,13 +125,18 @@ fn load(dir: &Path, traffic: Traffic, columns: Columns, ids: &[String]) -> Resul
     let mut waiting: std::collections::VecDeque<AppendReceipt> = std::collections::VecDeque::new();
     for day in traffic.days() {
         for rows in day.chunks(APPEND_EVENTS) {
-            // An append to a full head is refused: wait for the sealer, as a client of the server would.
-            while store.stats().head_rows > HEAD_ROWS {
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            let events: Vec<_> =
+            let mut events: Vec<_> =
                 rows.iter().map(|row| texts.event(row, websites[usize::from(row.website)], columns)).collect();
-            waiting.push_back(store.try_append(events)?);
+            waiting.push_back(loop {
+                // What a full head or a full queue refuses is tried again, as a client of the server would.
+                if store.stats().head_rows <= HEAD_ROWS {
+                    match store.try_append(events) {
+                        Err(refused) if refused.reason == AppendError::QueueFull => events = refused.events,
+                        appended => break appended?,
+                    }
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            });
             if waiting.len() == APPENDS_IN_FLIGHT {
                 finish(waiting.pop_front())?;
             }
