@@ -25,8 +25,6 @@ pub(super) fn part_of(spread: u64) -> usize {
 const NONE: u8 = u8::MAX;
 /// A visitor whose first group is among the pairs: groups from this one on are.
 const LISTED: u8 = u8::MAX - 1;
-/// Pairs that one block of new ones has at most.
-const BLOCK_PAIRS: usize = 1 << 15;
 
 /// Pairs of a group and the code of a visitor, those of a range of codes in one pass. When they take too much, the codes at the end of
 /// the range are let go and are another pass's: more pairs take more passes and never more memory.
@@ -36,10 +34,8 @@ const BLOCK_PAIRS: usize = 1 << 15;
 pub(super) struct DistinctPairs {
     /// The first group of each code from the start of `current` on, as far as codes were met.
     first: Vec<u8>,
-    /// Pairs of each part, each once. A part are the codes with the same high bits.
-    parts: Vec<Packed>,
-    /// Those that came since, of all parts, in any order: in the high half the visitor, and in the low half the group.
-    new: Vec<Vec<u64>>,
+    /// Pairs of each part. A part are the codes with the same high bits.
+    parts: Vec<PartPairs>,
     /// The low bits of codes that are in one part.
     part_bits: u32,
     /// What this pass holds.
@@ -47,11 +43,63 @@ pub(super) struct DistinctPairs {
     /// Above all codes that were met.
     end: u32,
     /// What all of `parts` take.
-    packed_bytes: usize,
+    part_bytes: usize,
     /// How many visitors each group has of those that are counted already.
     counts: Vec<u64>,
     /// How many visitors there are in any group, of those that are counted already.
     total: u64,
+}
+
+/// Pairs of one part: in the high bits the visitor, and in the low ones the group.
+#[derive(Debug, Default)]
+struct PartPairs {
+    /// Of 32 bits, as nearly all are: those bits of the code that tell it from others of the part, and the group in what is left.
+    short: SortedOnce<u32>,
+    /// Of 32 and 32 bits, where a group has a higher number, or a code is above what was expected.
+    long: SortedOnce<u64>,
+}
+
+/// Numbers of which the first are in order, each once.
+#[derive(Debug, Default)]
+struct SortedOnce<T> {
+    numbers: Vec<T>,
+    in_order: usize,
+}
+
+impl<T: Ord + Copy> SortedOnce<T> {
+    /// Adds a number, and tells how many bytes more all of them take.
+    #[inline]
+    fn push(&mut self, number: T) -> usize {
+        let more = if self.numbers.len() == self.numbers.capacity() { self.grow() } else { 0 };
+        self.numbers.push(number);
+        more
+    }
+
+    #[cold]
+    fn grow(&mut self) -> usize {
+        let before = self.bytes();
+        self.numbers.reserve_exact((self.numbers.len() / 4).max(16));
+        self.bytes() - before
+    }
+
+    /// Puts all in order, each once, and keeps those for which `keep` holds.
+    fn settle(&mut self, mut keep: impl FnMut(T) -> bool) {
+        if self.in_order < self.numbers.len() {
+            self.numbers[self.in_order..].sort_unstable();
+            if self.in_order > 0 {
+                // Two runs, which are merged.
+                self.numbers.sort();
+            }
+            self.numbers.dedup();
+        }
+        self.numbers.retain(|&number| keep(number));
+        self.in_order = self.numbers.len();
+        self.numbers.shrink_to(self.in_order + self.in_order / 8);
+    }
+
+    fn bytes(&self) -> usize {
+        self.numbers.capacity() * size_of::<T>()
+    }
 }
 
 impl DistinctPairs {
@@ -59,12 +107,11 @@ impl DistinctPairs {
     pub(super) fn new(below: u32) -> Self {
         Self {
             first: Vec::new(),
-            parts: (0..PARTS).map(|_| Packed::default()).collect(),
-            new: Vec::new(),
-            part_bits: (u32::BITS - below.leading_zeros()).saturating_sub(PART_BITS),
+            parts: (0..PARTS).map(|_| PartPairs::default()).collect(),
+            part_bits: (u32::BITS - below.leading_zeros()).saturating_sub(PART_BITS).max(1),
             current: 0..u32::MAX,
             end: 0,
-            packed_bytes: 0,
+            part_bytes: 0,
             counts: Vec::new(),
             total: 0,
         }
@@ -91,14 +138,20 @@ impl DistinctPairs {
 
     #[inline]
     fn list(&mut self, group: u32, code: u32) {
-        if self.new.last().is_none_or(|block| block.len() == block.capacity()) {
-            // Each block is as long as all before it: little is reserved that is not used.
-            let pairs: usize = self.new.iter().map(Vec::len).sum();
-            self.new.push(Vec::with_capacity(pairs.clamp(16, BLOCK_PAIRS)));
-        }
-        if let Some(block) = self.new.last_mut() {
-            block.push(pair(code, group));
-        }
+        let group_bits = self.group_bits();
+        let part = (code >> self.part_bits) as usize;
+        self.part_bytes += if part < PARTS && group >> group_bits == 0 {
+            // The bits of the part fall off.
+            self.parts[part].short.push(code << group_bits | group)
+        } else {
+            self.parts[part.min(PARTS - 1)].long.push(u64::from(code) << 32 | u64::from(group))
+        };
+    }
+
+    /// How many bits a short pair has for the group.
+    #[inline]
+    fn group_bits(&self) -> u32 {
+        u32::BITS - self.part_bits
     }
 
     /// Makes room for the first group of `code`; `false` when this pass does not hold it.
@@ -128,33 +181,28 @@ impl DistinctPairs {
 
     /// What the pairs take, bytes.
     pub(super) fn bytes(&self) -> usize {
-        let new: usize = self.new.iter().map(Vec::capacity).sum();
-        self.first.capacity() + new * size_of::<u64>() + self.packed_bytes + self.counts.capacity() * size_of::<u64>()
+        self.first.capacity() + self.part_bytes + self.counts.capacity() * size_of::<u64>()
     }
 
-    /// Packs the pairs. Those of groups that are `complete`, which no other pair will have, are counted at once and forgotten.
+    /// Keeps each pair once. Those of groups that are `complete`, which no other pair will have, are counted at once and forgotten.
     ///
     /// # Errors
     /// When the budget is used up, like all methods with one.
     pub(super) fn settle(&mut self, budget: &Budget, complete: impl Fn(u32) -> bool) -> Result<(), QueryError> {
-        let mut new = self.take_new(budget)?;
+        let group_of = group_of_short(self.group_bits());
         for number in self.held_parts() {
             budget.check()?;
-            let part = std::mem::take(&mut self.parts[number]);
-            let mut kept = Packed::with_capacity(part.bytes.len());
-            part.for_each_visitor(new.of(number), |visitor, groups| {
-                let counts = &mut self.counts;
-                groups.retain(|&group| {
-                    let is_counted = complete(group);
-                    if is_counted {
-                        add_count(counts, group, 1);
-                    }
-                    !is_counted
-                });
-                kept.push(visitor, groups);
-            });
-            kept.bytes.shrink_to_fit();
-            self.parts[number] = kept;
+            let PartPairs { short, long } = &mut self.parts[number];
+            let counts = &mut self.counts;
+            let mut is_kept = |group: u32| {
+                let is_counted = complete(group);
+                if is_counted {
+                    add_count(counts, group, 1);
+                }
+                !is_counted
+            };
+            short.settle(|pair| is_kept(group_of(pair)));
+            long.settle(|pair| is_kept(group_of_long(pair)));
         }
         self.measure();
         Ok(())
@@ -165,16 +213,14 @@ impl DistinctPairs {
     /// # Errors
     /// When one part takes more.
     pub(super) fn fit(&mut self, budget: &Budget, bytes: usize) -> Result<(), QueryError> {
-        if !self.new.is_empty() {
-            self.settle(budget, |_| false)?;
-        }
+        self.settle(budget, |_| false)?;
         while self.bytes() > bytes {
             let parts = self.held_parts();
             if parts.len() < 2 {
                 return Err(QueryError::MemoryExceeded);
             }
             let middle = parts.start + parts.len() / 2;
-            self.parts[middle..parts.end].fill_with(Packed::default);
+            self.parts[middle..parts.end].fill_with(PartPairs::default);
             self.current.end = (middle as u32) << self.part_bits;
             self.first.truncate((self.current.end - self.current.start) as usize);
             self.first.shrink_to_fit();
@@ -185,7 +231,6 @@ impl DistinctPairs {
 
     /// Counts what this pass holds, and goes on to the next; `false` when there is none.
     pub(super) fn next_pass(&mut self, budget: &Budget) -> Result<bool, QueryError> {
-        let mut new = self.take_new(budget)?;
         let mut firsts = [0_u64; 256];
         for block in self.first.chunks(1 << 16) {
             budget.check()?;
@@ -195,13 +240,8 @@ impl DistinctPairs {
         for (group, &count) in (0..LISTED.into()).zip(&firsts).filter(|(_, count)| **count > 0) {
             add_count(&mut self.counts, group, count);
         }
-        for number in self.held_parts() {
-            budget.check()?;
-            std::mem::take(&mut self.parts[number]).for_each_visitor(new.of(number), |_, groups| {
-                groups.iter().for_each(|&group| add_count(&mut self.counts, group, 1));
-            });
-        }
-        self.packed_bytes = 0;
+        // With these all of them are counted and forgotten.
+        self.settle(budget, |_| true)?;
         self.first = Vec::new();
         self.current = self.current.end..self.end;
         Ok(!self.current.is_empty())
@@ -225,12 +265,7 @@ impl DistinctPairs {
     }
 
     fn measure(&mut self) {
-        self.packed_bytes = self.parts.iter().map(|part| part.bytes.capacity()).sum();
-    }
-
-    /// What came since the parts were packed, by part.
-    fn take_new(&mut self, budget: &Budget) -> Result<NewPairs, QueryError> {
-        NewPairs::new(std::mem::take(&mut self.new), self.part_bits, budget)
+        self.part_bytes = self.parts.iter().map(|PartPairs { short, long }| short.bytes() + long.bytes()).sum();
     }
 }
 
@@ -239,174 +274,15 @@ fn part_of_code(code: u32, part_bits: u32) -> usize {
     ((code >> part_bits) as usize).min(PARTS - 1)
 }
 
-fn pair(code: u32, group: u32) -> u64 {
-    u64::from(code) << 32 | u64::from(group)
+#[expect(clippy::cast_possible_truncation, reason = "the group is the low half")]
+fn group_of_long(pair: u64) -> u32 {
+    pair as u32
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a pair is of 32 and 32 bits")]
-fn visitor_and_group(pair: u64) -> (u32, u32) {
-    ((pair >> 32) as u32, pair as u32)
-}
-
-/// Pairs by part.
-struct NewPairs {
-    /// Each with the end of each part in it.
-    blocks: Vec<(Vec<u64>, Vec<u32>)>,
-    /// Those of one part.
-    part: Vec<u64>,
-}
-
-impl NewPairs {
-    /// Puts the pairs of each of `blocks` in the order of their parts, in place and looking at the budget on the way.
-    fn new(blocks: Vec<Vec<u64>>, part_bits: u32, budget: &Budget) -> Result<Self, QueryError> {
-        let part = |pair: u64| part_of_code(visitor_and_group(pair).0, part_bits);
-        let mut parted = Vec::with_capacity(blocks.len());
-        for mut pairs in blocks {
-            budget.check()?;
-            let mut ends = vec![0_u32; PARTS];
-            pairs.iter().for_each(|&pair| ends[part(pair)] += 1);
-            let mut next = ends.clone();
-            let mut start = 0;
-            for (next, end) in next.iter_mut().zip(&mut ends) {
-                *next = start;
-                start += *end;
-                *end = start;
-            }
-            for number in 0..PARTS {
-                while next[number] < ends[number] {
-                    let from = next[number] as usize;
-                    let other = part(pairs[from]);
-                    pairs.swap(from, next[other] as usize);
-                    next[other] += 1;
-                }
-            }
-            parted.push((pairs, ends));
-        }
-        Ok(Self { blocks: parted, part: Vec::new() })
-    }
-
-    /// Those of part `number`, in order.
-    fn of(&mut self, number: usize) -> &[u64] {
-        self.part.clear();
-        for (pairs, ends) in &self.blocks {
-            let start = number.checked_sub(1).map_or(0, |before| ends[before]);
-            self.part.extend_from_slice(&pairs[start as usize..ends[number] as usize]);
-        }
-        self.part.sort_unstable();
-        &self.part
-    }
-}
-
-/// Visitors with their groups, both ascending: of each visitor how much higher than the one before it is, how many groups it has, and
-/// of each group how much higher than the one before that is. Numbers take 7 bits a byte, the highest bit of all bytes but the last
-/// is set. Some 3 bytes for each pair of a visitor with several groups.
-#[derive(Debug, Default)]
-struct Packed {
-    bytes: Vec<u8>,
-    /// The last visitor.
-    last: u32,
-}
-
-impl Packed {
-    fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), last: 0 }
-    }
-
-    /// Adds a visitor that is higher than all, with its groups, if there are some.
-    fn push(&mut self, visitor: u32, groups: &[u32]) {
-        if groups.is_empty() {
-            return;
-        }
-        self.number(u64::from(visitor - self.last));
-        self.last = visitor;
-        self.number(groups.len() as u64);
-        let mut before = 0;
-        for &group in groups {
-            self.number(u64::from(group - before));
-            before = group;
-        }
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "seven bits at a time")]
-    #[inline]
-    fn number(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.bytes.push(number as u8 | 0x80);
-            number >>= 7;
-        }
-        self.bytes.push(number as u8);
-    }
-
-    fn reader(&self) -> Reader<'_> {
-        Reader { rest: &self.bytes, last: 0 }
-    }
-
-    /// Calls `visit` with each visitor of these and of `new` in ascending order, and with its groups, each once and in ascending order.
-    fn for_each_visitor(self, new: &[u64], mut visit: impl FnMut(u32, &mut Vec<u32>)) {
-        let mut new = new.iter().map(|&pair| visitor_and_group(pair)).peekable();
-        let mut old = self.reader();
-        let mut next_old = old.next_visitor();
-        let mut its_groups = Vec::new();
-        loop {
-            its_groups.clear();
-            let visitor = match (next_old, new.peek()) {
-                (Some(old), Some(&(new, _))) => old.min(new),
-                (Some(visitor), None) | (None, Some(&(visitor, _))) => visitor,
-                (None, None) => break,
-            };
-            if next_old == Some(visitor) {
-                old.groups(&mut its_groups);
-                next_old = old.next_visitor();
-            }
-            let of_old = its_groups.len();
-            while let Some((_, group)) = new.next_if(|(other, _)| *other == visitor) {
-                its_groups.push(group);
-            }
-            if of_old > 0 && its_groups.len() > of_old {
-                its_groups.sort_unstable();
-            }
-            its_groups.dedup();
-            visit(visitor, &mut its_groups);
-        }
-    }
-}
-
-struct Reader<'a> {
-    rest: &'a [u8],
-    last: u32,
-}
-
-impl Reader<'_> {
-    #[expect(clippy::cast_possible_truncation, reason = "they were codes of 32 bits")]
-    fn next_visitor(&mut self) -> Option<u32> {
-        self.last += self.number()? as u32;
-        Some(self.last)
-    }
-
-    /// The groups of the visitor that was told last.
-    #[expect(clippy::cast_possible_truncation, reason = "they were groups of 32 bits")]
-    fn groups(&mut self, groups: &mut Vec<u32>) {
-        let count = self.number().unwrap_or(0);
-        let mut group = 0;
-        for _ in 0..count {
-            group += self.number().unwrap_or(0) as u32;
-            groups.push(group);
-        }
-    }
-
-    #[inline]
-    fn number(&mut self) -> Option<u64> {
-        let (mut number, mut shift) = (0, 0);
-        loop {
-            let (&byte, rest) = self.rest.split_first()?;
-            self.rest = rest;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(number);
-            }
-            shift += 7;
-        }
-    }
+/// The group of a short pair.
+fn group_of_short(group_bits: u32) -> impl Fn(u32) -> u32 {
+    let mask = (1 << group_bits) - 1;
+    move |pair| pair & mask
 }
 
 /// Counts `count` visitors of `group`.
@@ -510,11 +386,13 @@ mod tests {
 
     proptest! {
         /// Sabotage: keep `current.end` in `fit`, count pairs that are settled again in `next_pass`, list the first group of a visitor
-        /// that is listed already as if it were its only one, or forget the codes that a pass does not hold in `end`.
+        /// that is listed already as if it were its only one, forget the codes that a pass does not hold in `end`, make every pair short, or
+        /// sort in `SortedOnce::settle` the new numbers alone.
         #[test]
         fn pairs_are_counted_in_as_many_passes_as_memory_wants(
-            pairs in prop::collection::vec((prop_oneof![0u32..6, 250u32..258], 0u32..40_000), 0..300),
-            below in prop::sample::select(vec![40_000u32, 1 << 20]),
+            pairs in prop::collection::vec((prop_oneof![0u32..6, 250u32..258, 2_046u32..2_050], 0u32..40_000), 0..300),
+            // Codes above it, pairs that are short, and groups too high for them.
+            below in prop::sample::select(vec![1_000u32, 40_000, 1 << 20, 1 << 31]),
             bytes in prop::sample::select(vec![6_000usize, 8_000, 20_000]),
             every in 1usize..50,
         ) {
@@ -537,7 +415,7 @@ mod tests {
             for &(group, code) in &pairs {
                 expected.entry(group).or_default().insert(code);
             }
-            for group in 0..260 {
+            for group in (0..260).chain(2_046..2_050) {
                 prop_assert_eq!(distinct.of_group(group), expected.get(&group).map_or(0, |ids| ids.len() as u64));
             }
             let all: BTreeSet<u32> = pairs.iter().map(|(_, code)| *code).collect();
