@@ -89,7 +89,7 @@ pub fn column_chunk(chunk: &[u8]) -> bool {
     let count = usize::from(u16::from_le_bytes([*low, *high]));
     let Ok((lengths, bytes)) = postcard::take_from_bytes::<Vec<PageMeta>>(rest) else { return false };
     let read = |rows: Range<usize>| {
-        let pages = Pages::new(bytes.to_vec().into(), lengths.clone()).map_err(|error| error.to_string())?;
+        let pages = Pages::new(bytes.to_vec().into(), lengths.clone());
         if column == ColumnId::At {
             return segment::times(pages, rows);
         }
@@ -125,7 +125,7 @@ pub fn dictionary_page(page: &[u8]) -> bool {
 /// # Panics
 /// When there are others than are told.
 pub fn visits(bytes: &[u8]) -> bool {
-    let Ok(Some(mut visits)) = StoredVisits::decode(bytes) else { return false };
+    let Ok(Some(visits)) = StoredVisits::decode(bytes) else { return false };
     let Ok(read) = visits.read(segment::ALL_OF_VISITS) else { return false };
     assert!(read.with_events <= read.visitor.len());
     for count in [read.session.len(), read.visitor.len(), read.first_at.len(), read.last_at.len(), read.times.len()] {

@@ -1,6 +1,7 @@
 //! The pages of a column chunk. The catalog has their lengths, so that nothing of Parquet's headers is read: the library's
 //! reader of them panics at some that are damaged and stays for seconds at others.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::sync::Arc;
 
@@ -21,7 +22,22 @@ use super::{ColumnId, Columns, PageMeta};
 pub(crate) struct Pages {
     rest: Bytes,
     pages: std::vec::IntoIter<PageMeta>,
-    decompressor: Decompressor<'static>,
+}
+
+thread_local! {
+    /// It takes 150 KB: a question that made one for each page would be busy clearing memory.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// What was packed as `bytes` and has at most `length` bytes.
+pub(super) fn unpack(bytes: &[u8], length: usize) -> std::io::Result<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|own| {
+        let decompressor = match own {
+            Some(decompressor) => decompressor,
+            None => own.insert(Decompressor::new()?),
+        };
+        decompressor.decompress(bytes, length)
+    })
 }
 
 /// A page that is not unpacked.
@@ -31,6 +47,14 @@ pub(crate) struct PackedPage {
 }
 
 impl PackedPage {
+    /// What is in it; `None` when that has another length than the catalog says.
+    pub(super) fn unpack(&self) -> Option<Bytes> {
+        // No page of Parquet is longer, and a damaged length reserves no memory.
+        let length = i32::try_from(self.meta.unpacked_bytes).ok().and_then(|bytes| usize::try_from(bytes).ok())?;
+        let bytes = unpack(&self.bytes, length).ok()?;
+        (bytes.len() == length).then(|| bytes.into())
+    }
+
     /// What is in it, as it is unpacked.
     pub(super) fn reader(&self) -> std::io::Result<impl BufRead> {
         Ok(BufReader::new(zstd::stream::read::Decoder::with_buffer(&self.bytes[..])?))
@@ -39,8 +63,8 @@ impl PackedPage {
 
 impl Pages {
     /// The pages in `bytes`, with these lengths.
-    pub(crate) fn new(bytes: Bytes, pages: Vec<PageMeta>) -> std::io::Result<Self> {
-        Ok(Self { rest: bytes, pages: pages.into_iter(), decompressor: Decompressor::new()? })
+    pub(crate) fn new(bytes: Bytes, pages: Vec<PageMeta>) -> Self {
+        Self { rest: bytes, pages: pages.into_iter() }
     }
 
     /// The next page; `None` at the end, and where the bytes end before it does.
@@ -53,14 +77,6 @@ impl Pages {
         self.rest.advance(header);
         Some(PackedPage { meta, bytes: self.rest.split_to(packed) })
     }
-
-    /// What is in `page`; `None` when it has another length than the catalog says.
-    pub(super) fn unpack(&mut self, page: &PackedPage) -> Option<Bytes> {
-        // No page of Parquet is longer, and a damaged length reserves no memory.
-        let length = i32::try_from(page.meta.unpacked_bytes).ok().and_then(|bytes| usize::try_from(bytes).ok())?;
-        let bytes = self.decompressor.decompress(&page.bytes, length).ok()?;
-        (bytes.len() == length).then(|| bytes.into())
-    }
 }
 
 /// For the library's decoder of times.
@@ -68,7 +84,7 @@ impl PageReader for Pages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
         let Some(page) = self.next_packed() else { return Ok(None) };
         Ok(Some(Page::DataPage {
-            buf: self.unpack(&page).ok_or_else(|| ParquetError::General("has a damaged page".to_owned()))?,
+            buf: page.unpack().ok_or_else(|| ParquetError::General("has a damaged page".to_owned()))?,
             num_values: page.meta.values,
             encoding: Encoding::DELTA_BINARY_PACKED,
             def_level_encoding: Encoding::RLE,

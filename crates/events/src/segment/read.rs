@@ -262,12 +262,12 @@ impl Segment {
     pub(crate) fn with_visits<T>(
         &self,
         group: u32,
-        take: impl FnOnce(&mut StoredVisits<'_>) -> Result<T, SegmentError>,
+        take: impl FnOnce(&StoredVisits<'_>) -> Result<T, SegmentError>,
     ) -> Result<Option<T>, SegmentError> {
         let Some(meta) = self.meta.groups.get(group as usize).and_then(|group| group.visits) else { return Ok(None) };
         let bytes = self.bytes(meta.offset, meta.bytes, meta.hash)?;
-        let mut visits = StoredVisits::decode(&bytes).map_err(|error| self.error(error))?;
-        visits.as_mut().map(take).transpose()
+        let visits = StoredVisits::decode(&bytes).map_err(|error| self.error(error))?;
+        visits.as_ref().map(take).transpose()
     }
 
     /// The codes of the visitors of a row group, in the order of their ids; `None` when they have none.
@@ -385,7 +385,7 @@ impl Segment {
         } else {
             chunk.pages.clone()
         };
-        Pages::new(bytes, pages).map_err(|error| self.error(error))
+        Ok(Pages::new(bytes, pages))
     }
 }
 
@@ -434,7 +434,7 @@ fn codes(pages: &mut Pages, rows: Range<usize>, group_rows: usize, values: usize
             page_start = page_end;
             continue;
         }
-        let unpacked = pages.unpack(&page).ok_or("has a damaged page")?;
+        let unpacked = page.unpack().ok_or("has a damaged page")?;
         let (&width, packed) = unpacked.split_first().ok_or("has an empty page")?;
         let first = codes.len();
         hybrid::decode(packed, width, count, &mut codes).map_err(|_| "has malformed codes")?;
@@ -455,7 +455,7 @@ fn codes(pages: &mut Pages, rows: Range<usize>, group_rows: usize, values: usize
 /// The values of a column's dictionary page, which comes first.
 fn first_dictionary(column: ColumnId, pages: &mut Pages) -> Result<Values, String> {
     let page = pages.next_packed().ok_or("has no dictionary")?;
-    let values = pages.unpack(&page).and_then(|bytes| dictionary(column, &bytes, page.meta.values as usize));
+    let values = page.unpack().and_then(|bytes| dictionary(column, &bytes, page.meta.values as usize));
     values.ok_or_else(|| "has a bad dictionary".to_owned())
 }
 

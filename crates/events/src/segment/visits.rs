@@ -18,9 +18,9 @@
 use serde::{Deserialize, Serialize};
 use zenovay_domain::{Dimension, DimensionLevel};
 use zenovay_query::engine::{ColumnSet, NO_ROW, SessionPart, VisitColumn, VisitNeeds, VisitTimes, Visits};
-use zstd::bulk::Decompressor;
 
 use super::GROUP_ROWS_MAX;
+use super::pages::unpack;
 use crate::rows::LoadedChunk;
 
 /// The version that is written.
@@ -220,7 +220,6 @@ pub(crate) const ALL_OF_VISITS: VisitNeeds = VisitNeeds {
 /// The sessions of a row group as they were stored.
 pub(crate) struct StoredVisits<'a> {
     encoded: Encoded<'a>,
-    decompressor: Decompressor<'static>,
 }
 
 impl<'a> StoredVisits<'a> {
@@ -234,7 +233,7 @@ impl<'a> StoredVisits<'a> {
         if version == 0 || encoded.with_events > encoded.visits || encoded.visits > GROUP_ROWS_MAX {
             return Err(VisitsError::Malformed("impossible counts"));
         }
-        Ok((encoded.visits > 0).then_some(Self { encoded, decompressor: Decompressor::new()? }))
+        Ok((encoded.visits > 0).then_some(Self { encoded }))
     }
 
     /// How many sessions there are.
@@ -243,7 +242,7 @@ impl<'a> StoredVisits<'a> {
     }
 
     /// The numbers of the sessions that are needed.
-    pub(crate) fn read(&mut self, needs: VisitNeeds) -> Result<Visits, VisitsError> {
+    pub(crate) fn read(&self, needs: VisitNeeds) -> Result<Visits, VisitsError> {
         let (count, with_events) = (self.len(), self.encoded.with_events as usize);
         let malformed = |_| VisitsError::Malformed("a number that is too large");
         let mut visits = Visits {
@@ -296,9 +295,9 @@ impl<'a> StoredVisits<'a> {
     }
 
     /// What each session has in the column of `dimension`, one of `values` codes; `None` when a session may have several.
-    pub(crate) fn column(&mut self, dimension: Dimension, values: usize) -> Result<Option<VisitColumn>, VisitsError> {
+    pub(crate) fn column(&self, dimension: Dimension, values: usize) -> Result<Option<VisitColumn>, VisitsError> {
         let (visits, with_events) = (self.len(), self.encoded.with_events as usize);
-        let mut codes = |number: u8, count: usize| -> Result<Option<Vec<u32>>, VisitsError> {
+        let codes = |number: u8, count: usize| -> Result<Option<Vec<u32>>, VisitsError> {
             let Some(mut codes) = self.numbers::<u32>(number, count)? else { return Ok(None) };
             if codes.iter().any(|&code| code as usize >= values) {
                 return Err(VisitsError::Malformed("a code without a string"));
@@ -315,11 +314,11 @@ impl<'a> StoredVisits<'a> {
         })
     }
 
-    fn needed<T: Number>(&mut self, number: u8, count: usize) -> Result<Vec<T>, VisitsError> {
+    fn needed<T: Number>(&self, number: u8, count: usize) -> Result<Vec<T>, VisitsError> {
         self.numbers(number, count)?.ok_or(VisitsError::Malformed("a column is missing"))
     }
 
-    fn codes(&mut self, number: u8, count: usize) -> Result<Vec<u32>, VisitsError> {
+    fn codes(&self, number: u8, count: usize) -> Result<Vec<u32>, VisitsError> {
         let mut codes = self.needed::<u32>(number, count)?;
         let mut next = 0_u32;
         for code in &mut codes {
@@ -330,7 +329,7 @@ impl<'a> StoredVisits<'a> {
     }
 
     /// The numbers of a column with `count` of them; `None` when there is no such column.
-    fn numbers<T: Number>(&mut self, number: u8, count: usize) -> Result<Option<Vec<T>>, VisitsError> {
+    fn numbers<T: Number>(&self, number: u8, count: usize) -> Result<Option<Vec<T>>, VisitsError> {
         let Some(&(_, unpacked, bytes)) = self.encoded.columns.iter().find(|(own, ..)| *own == number) else {
             return Ok(None);
         };
@@ -338,7 +337,7 @@ impl<'a> StoredVisits<'a> {
         if unpacked as usize > count.saturating_mul(10) {
             return Err(VisitsError::Malformed("a column is too long"));
         }
-        let bytes = self.decompressor.decompress(bytes, unpacked as usize)?;
+        let bytes = unpack(bytes, unpacked as usize)?;
         let numbers = unpacked_numbers(&bytes, count);
         numbers.map(Some).ok_or(VisitsError::Malformed("a column does not fit its sessions"))
     }
@@ -454,7 +453,7 @@ mod tests {
         ) {
             let mut compressor = zstd::bulk::Compressor::new(3).unwrap();
             let (_, unpacked, bytes) = pack(0, numbers.iter().copied(), &mut compressor).unwrap();
-            let bytes = Decompressor::new().unwrap().decompress(&bytes, unpacked as usize).unwrap();
+            let bytes = unpack(&bytes, unpacked as usize).unwrap();
             prop_assert_eq!(unpacked_numbers::<u64>(&bytes, numbers.len()), Some(numbers.clone()));
             prop_assert_eq!(unpacked_numbers::<u64>(&bytes, numbers.len() + 1), None);
             let small: Option<Vec<u32>> = numbers.iter().map(|&number| u32::try_from(number).ok()).collect();
