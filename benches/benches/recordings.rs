@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use zenovay_benches::dice::Dice;
 use zenovay_benches::generate::website_id;
+use zenovay_capture::Filter;
 use zenovay_capture::{Capture, Captures, Context, NewChunk, ReplayQuery};
-use zenovay_capture::{Filter, Row};
 use zenovay_domain::{TimeRange, Timestamp};
 use zenovay_events::{BatchName, CaptureSink};
 
@@ -134,11 +134,10 @@ fn recordings(c: &mut Criterion) {
     group.bench_function("put together", |b| {
         b.iter_batched(record, |_| captures.merge_replays(later).expect("it is merged"), BatchSize::PerIteration);
     });
-    let all = |_: &Row<'_>| true;
     let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(i64::MAX));
     let of_visitor = ReplayQuery {
         visitor: Some(zenovay_domain::VisitorId(visitor)),
-        ..ReplayQuery::of(Filter { range, keep: &all })
+        ..ReplayQuery::of(Filter { range, keep: None })
     };
     let id = captures.replays(website_id(0), &of_visitor, 0, 1).expect("a list").replays[0].id;
     group.bench_function("read whole", |b| {

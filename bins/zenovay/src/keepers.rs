@@ -255,6 +255,7 @@ impl Keeper for Captured {
             Place::CaptureTable("heat_pages"),
             Place::CaptureTable("heat_views"),
             Place::CaptureTable("hidden"),
+            Place::CaptureTable("occurrence_blocks"),
             Place::CaptureTable("occurrences"),
             Place::CaptureTable("replay_chunks"),
             Place::CaptureTable("replay_objects"),

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use zenovay_capture::{
     Breadcrumb, Capture, CaptureOptions, Captures, Context, DeviceClass, ErrorCapture, Filter, GroupQuery, HEAT_BANDS,
     HeatClick, HeatFilter, HeatPagesQuery, HeatSort, HeatTold, HeatmapCapture, HeatmapQuery, Mark, MarkKind, NewChunk,
-    ReplayCapture, ReplayLimits, ReplayQuery, ReplayRefused, ReplaySummary, Row, Status, View, VitalsCapture,
-    VitalsQuery, WithErrors,
+    ReplayCapture, ReplayLimits, ReplayQuery, ReplayRefused, ReplaySummary, Status, View, VitalsCapture, VitalsQuery,
+    WithErrors,
 };
 use zenovay_domain::{SessionId, TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::{BatchName, CaptureSink, Kept};
@@ -23,10 +23,6 @@ fn site() -> WebsiteId {
 
 fn at(ms: i64) -> Timestamp {
     Timestamp::from_millis(ms)
-}
-
-fn all(_: &Row<'_>) -> bool {
-    true
 }
 
 /// Any time in milliseconds, mostly at the ends of what there is, or near those of the others.
@@ -158,7 +154,7 @@ fn ask(captures: &Captures, times: [i64; 2], limits: [usize; 2], lengths: [i64; 
     let range = TimeRange::new(at(times[0].min(times[1])), at(times[0].max(times[1])));
     let [offset, limit] = limits;
     for range in [range, TimeRange::ALL] {
-        let filter = Filter { range, keep: &all };
+        let filter = Filter { range, keep: None };
         let buckets = [range.from, at(NOW_MS)];
         let query = ReplayQuery {
             min_ms: lengths[0],
@@ -184,7 +180,7 @@ fn ask(captures: &Captures, times: [i64; 2], limits: [usize; 2], lengths: [i64; 
             captures.heatmap(site(), &query).unwrap();
         }
     }
-    let found = captures.replays(site(), &ReplayQuery::of(Filter { range: TimeRange::ALL, keep: &all }), 0, 9).unwrap();
+    let found = captures.replays(site(), &ReplayQuery::of(Filter { range: TimeRange::ALL, keep: None }), 0, 9).unwrap();
     for replay in found.replays {
         captures.replay(site(), replay.id).unwrap().unwrap();
         captures.replay_events(site(), replay.id, 0, limit, offset).unwrap().unwrap();

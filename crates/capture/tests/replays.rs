@@ -128,9 +128,9 @@ fn recordings_are_found_by_what_they_are_of() {
     assert_eq!(recorder.ids(&ReplayQuery { at: Some(at(NOW_MS + 38_000)), ..query }), one);
     let by_page = |row: &Row<'_>| row.path == "/b";
     let by_country = |row: &Row<'_>| row.country == "FR";
-    assert_eq!(recorder.ids(&ReplayQuery::of(Filter { keep: &by_page, ..ever() })), one);
-    assert_eq!(recorder.ids(&ReplayQuery::of(Filter { keep: &by_country, ..ever() })), [second]);
-    let before = Filter { range: TimeRange::new(at(0), at(NOW_MS)), keep: &all };
+    assert_eq!(recorder.ids(&ReplayQuery::of(Filter { keep: Some(&by_page), ..ever() })), one);
+    assert_eq!(recorder.ids(&ReplayQuery::of(Filter { keep: Some(&by_country), ..ever() })), [second]);
+    let before = Filter { range: TimeRange::new(at(0), at(NOW_MS)), keep: None };
     assert_eq!(recorder.ids(&ReplayQuery::of(before)), []);
     let page = recorder.captures.replays(site(1), &query, 1, 1).unwrap();
     assert_eq!((page.total, page.replays.len(), page.replays[0].visitor.0), (2, 1, 1));
@@ -439,8 +439,8 @@ fn captures_of_the_first_format_are_brought_up() {
     let connection = rusqlite::Connection::open(directory.path().join("captures.db")).unwrap();
     let format: i64 =
         connection.query_row("SELECT value FROM meta WHERE name = 'format'", [], |row| row.get(0)).unwrap();
-    assert_eq!(format, 4);
-    connection.execute("UPDATE meta SET value = 5 WHERE name = 'format'", []).unwrap();
+    assert_eq!(format, 5);
+    connection.execute("UPDATE meta SET value = 6 WHERE name = 'format'", []).unwrap();
     drop(connection);
     assert!(matches!(Captures::open(directory.path()), Err(CaptureError::Newer { .. })));
 }

@@ -33,7 +33,7 @@ const COUNTRIES: [&str; 5] = ["US", "DE", "GB", "FR", "IN"];
 
 #[derive(Parser)]
 struct Cli {
-    /// Where the store goes, and `errors.csv`.
+    /// Where the store goes, and `errors.csv`. What is there already is asked.
     directory: PathBuf,
     /// How many errors.
     occurrences: u64,
@@ -54,9 +54,12 @@ struct Ask {
 fn main() -> Result<(), Box<dyn Error>> {
     let Cli { directory, occurrences } = Cli::parse();
     let website = WebsiteId::from_bytes([7; 16]);
+    let is_stored = directory.join("captures").exists();
     let captures = Captures::open(&directory.join("captures"))?;
     let started = Instant::now();
-    load(&captures, website, &directory, occurrences)?;
+    if !is_stored {
+        load(&captures, website, &directory, occurrences)?;
+    }
     let load_s = started.elapsed().as_secs_f64();
     let ready = json!({ "load_s": load_s, "from": END_MS - 28 * DAY_MS, "to": END_MS });
     let mut stdout = std::io::stdout().lock();
@@ -139,7 +142,7 @@ fn answer(captures: &Captures, website: WebsiteId, ask: &Ask) -> Result<Vec<Valu
     let range = TimeRange { from: Timestamp::from_millis(ask.from), to: Timestamp::from_millis(ask.to) };
     let days = (ask.to - ask.from) / DAY_MS;
     let buckets: Vec<Timestamp> = (0..days).map(|day| Timestamp::from_millis(ask.from + day * DAY_MS)).collect();
-    let filter = Filter { range, keep: &|_| true };
+    let filter = Filter { range, keep: None };
     let found = captures.errors_in(website, None, &GroupQuery { filter, buckets: &buckets })?;
     let row = |found: &zenovay_capture::ErrorsIn| json!([found.group.message, found.occurrences, found.visitors]);
     Ok(found.iter().take(ask.limit).map(row).collect())

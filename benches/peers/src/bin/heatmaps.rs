@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::fs::File;
 use std::io::{BufRead, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Parser;
@@ -21,7 +21,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 struct Cli {
-    /// Where the store goes, and `clicks.csv`.
+    /// Where the store goes, and `clicks.csv`. What is there already is asked.
     directory: PathBuf,
     /// How many clicks.
     clicks: u64,
@@ -38,31 +38,13 @@ struct Ask {
 fn main() -> Result<(), Box<dyn Error>> {
     let Cli { directory, clicks } = Cli::parse();
     let website = website_id(0);
+    let is_stored = directory.join("captures").exists();
     let captures = Captures::open(&directory.join("captures"))?;
-    let mut csv = BufWriter::new(File::create(directory.join("clicks.csv"))?);
-    writeln!(csv, "at,path,class,visitor,browser,country,address,cell,spot,count,rage,dead")?;
-    for view in views(clicks) {
-        let context = &view.context;
-        for click in &view.told.clicks {
-            writeln!(
-                csv,
-                "{},{PAGE},desktop,{},{},{},{},{},{},{},{},{}",
-                context.at_ms,
-                context.visitor,
-                context.browser,
-                context.country,
-                click.address,
-                click.cell,
-                click.spot,
-                click.count,
-                click.is_rage,
-                click.is_dead
-            )?;
-        }
-    }
-    csv.flush()?;
     let started = Instant::now();
-    store(&captures, website, views(clicks));
+    if !is_stored {
+        write_csv(&directory, clicks)?;
+        store(&captures, website, views(clicks));
+    }
     let load_s = started.elapsed().as_secs_f64();
     let mut stdout = std::io::stdout().lock();
     let from = END_MS - DAYS * DAY_MS;
@@ -91,4 +73,29 @@ fn main() -> Result<(), Box<dyn Error>> {
         stdout.flush()?;
     }
     Ok(())
+}
+
+fn write_csv(directory: &Path, clicks: u64) -> Result<(), Box<dyn Error>> {
+    let mut csv = BufWriter::new(File::create(directory.join("clicks.csv"))?);
+    writeln!(csv, "at,path,class,visitor,browser,country,address,cell,spot,count,rage,dead")?;
+    for view in views(clicks) {
+        let context = &view.context;
+        for click in &view.told.clicks {
+            writeln!(
+                csv,
+                "{},{PAGE},desktop,{},{},{},{},{},{},{},{},{}",
+                context.at_ms,
+                context.visitor,
+                context.browser,
+                context.country,
+                click.address,
+                click.cell,
+                click.spot,
+                click.count,
+                click.is_rage,
+                click.is_dead
+            )?;
+        }
+    }
+    Ok(csv.flush()?)
 }

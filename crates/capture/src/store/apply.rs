@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::errors::Status;
 use super::maps::{Maps, RawStack, symbolicate};
-use super::{Batch, StepError, heatmaps, replays};
+use super::{Batch, StepError, heatmaps, packed, replays};
 use crate::Context;
 use crate::record::{Capture, ErrorCapture, Unreadable, VitalsCapture};
 use crate::vitals::Vital;
@@ -30,7 +30,7 @@ pub(super) fn apply(
     batches: &[Batch],
     maps: &mut Maps,
 ) -> std::result::Result<(), StepError> {
-    let mut heat = BTreeSet::new();
+    let (mut heat, mut with_errors) = (BTreeSet::new(), BTreeSet::new());
     for (name, captures) in batches {
         let (run, number) = (name.run.cast_signed(), name.number.cast_signed());
         let last: Option<i64> = transaction
@@ -46,7 +46,10 @@ pub(super) fn apply(
         for (website, bytes) in captures {
             match Capture::unpack(bytes) {
                 Ok(Capture::Vitals(vitals)) => add_vitals(transaction, website.as_bytes(), &vitals)?,
-                Ok(Capture::Error(error)) => add_error(transaction, website.as_bytes(), &error, maps)?,
+                Ok(Capture::Error(error)) => {
+                    add_error(transaction, website.as_bytes(), &error, maps)?;
+                    with_errors.insert(*website.as_bytes());
+                }
                 Ok(Capture::Heatmap(told)) => drop(heat.insert(heatmaps::add(transaction, website.as_bytes(), &told)?)),
                 Ok(Capture::Replay(chunk)) => replays::add(transaction, website.as_bytes(), &chunk.bounded())?,
                 Err(error @ Unreadable::Newer(_)) => return Err(StepError::Unreadable(error)),
@@ -54,6 +57,9 @@ pub(super) fn apply(
                 Err(error) => tracing::error!(%website, %error, "a capture is left out"),
             }
         }
+    }
+    for website in &with_errors {
+        packed::pack(transaction, website)?;
     }
     heatmaps::pack(transaction, &heat)?;
     Ok(())
@@ -325,6 +331,7 @@ pub(super) fn remove_before(transaction: &Transaction<'_>, website: &[u8; 16], b
     let removed =
         transaction.execute("DELETE FROM vitals WHERE website = ?1 AND at < ?2", params![website, before_ms])?;
     let groups = groups_of(transaction, "o.at < ?2", website, before_ms)?;
+    packed::remove_before(transaction, website, before_ms)?;
     let errors =
         transaction.execute("DELETE FROM occurrences WHERE website = ?1 AND at < ?2", params![website, before_ms])?;
     settle(transaction, website, &groups)?;
@@ -338,6 +345,7 @@ pub(super) fn erase_visitor(transaction: &Transaction<'_>, website: &[u8; 16], v
     let removed =
         transaction.execute("DELETE FROM vitals WHERE website = ?1 AND visitor = ?2", params![website, visitor])?;
     let groups = groups_of(transaction, "o.visitor = ?2", website, visitor)?;
+    packed::erase_visitor(transaction, website, visitor)?;
     let errors = transaction
         .execute("DELETE FROM occurrences WHERE website = ?1 AND visitor = ?2", params![website, visitor])?;
     settle(transaction, website, &groups)?;
@@ -400,6 +408,7 @@ pub(super) fn delete_website(transaction: &Transaction<'_>, website: &[u8; 16]) 
     for table in ["vitals", "occurrences", "variants", "groups", "aliases", "source_maps", "hidden"] {
         removed += transaction.execute(&format!("DELETE FROM {table} WHERE website = ?1"), params![website])?;
     }
+    packed::delete_website(transaction, website)?;
     Ok(removed as u64
         + heatmaps::delete_website(transaction, website)?
         + replays::delete_website(transaction, website)?)

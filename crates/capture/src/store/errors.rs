@@ -1,21 +1,23 @@
 //! Questions about errors, and what is decided about their groups.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use zenovay_domain::{SessionId, Timestamp, VisitorId, WebsiteId};
 
 use super::apply::add_history;
 use super::maps::{Maps, RawStack, sources};
+use super::packed::{Counted, distinct, seen, visit};
 use super::schema::{hidden_before, shown};
-use super::{Captures, Filter, QUESTION_MAX_BYTES, Row};
+use super::{Captures, Filter, QUESTION_MAX_BYTES};
 use crate::{Breadcrumb, CaptureError, Fingerprint, Frame, SourceLines};
 
-/// What a visitor takes in a set, about.
-const VISITOR_BYTES: usize = 16;
+/// What a visitor takes in a list.
+const VISITOR_BYTES: usize = size_of::<i64>();
 /// The most rows of a list in the detail of a group.
 const PARTS_MAX: usize = 50;
 /// The most variants that are told of a group.
@@ -260,11 +262,10 @@ pub struct ErrorDetail {
     pub history: Vec<HistoryEntry>,
 }
 
-const GROUP_COLUMNS: &str = "g.uuid, g.fingerprint, g.status, g.occurrences, g.visitors, g.first_at, g.last_at, g.id,
-    (SELECT kind FROM variants WHERE grp = g.id ORDER BY id LIMIT 1),
-    (SELECT message FROM variants WHERE grp = g.id ORDER BY id LIMIT 1),
-    (SELECT coalesce(mapped, frames) FROM variants WHERE grp = g.id ORDER BY id LIMIT 1),
-    (SELECT release FROM variants WHERE grp = g.id ORDER BY id DESC LIMIT 1)";
+/// Groups with the first and the last of their variants.
+const SELECT_GROUPS: &str = "SELECT g.uuid, g.fingerprint, g.status, g.occurrences, g.visitors, g.first_at, g.last_at, g.id,
+    v.kind, v.message, coalesce(v.mapped, v.frames), (SELECT release FROM variants WHERE grp = g.id ORDER BY id DESC LIMIT 1)
+    FROM groups g LEFT JOIN variants v ON v.id = (SELECT id FROM variants WHERE grp = g.id ORDER BY id LIMIT 1)";
 
 /// A group, and its number in the database.
 fn group(row: &rusqlite::Row<'_>) -> Result<(i64, ErrorGroup), rusqlite::Error> {
@@ -294,11 +295,107 @@ fn frames_of(text: &str) -> Vec<Frame> {
 
 /// What is counted of a group.
 #[derive(Default)]
-struct Counted {
+struct Counts {
     occurrences: u64,
-    visitors: HashSet<i64>,
+    /// Who met them, once for each time until they are too many.
+    visitors: Vec<i64>,
     last_at: i64,
     series: Vec<u64>,
+}
+
+impl Counts {
+    fn of_nothing(buckets: usize) -> Self {
+        Self { series: vec![0; buckets], ..Self::default() }
+    }
+}
+
+/// Errors, counted by their groups.
+struct Tally<'a> {
+    /// Where the group of each variant is in `groups`.
+    variants: HashMap<i64, usize>,
+    /// The groups, and what is counted of them; their series are empty until there is something.
+    groups: Vec<(i64, Counts)>,
+    buckets: &'a [Timestamp],
+    /// The variant that was found last, and where its group is: what comes next is mostly of it.
+    last: Option<(i64, usize)>,
+    /// The bucket that was found last, and its bounds: what comes next is mostly in it.
+    bucket: (Option<usize>, Range<i64>),
+    bytes: usize,
+    is_too_much: bool,
+}
+
+impl<'a> Tally<'a> {
+    /// One of the groups of the variants with `value` in the column `column`.
+    fn new(
+        connection: &Connection,
+        column: &str,
+        value: impl ToSql,
+        buckets: &'a [Timestamp],
+    ) -> Result<Self, rusqlite::Error> {
+        let (mut variants, mut groups, mut places) = (HashMap::new(), Vec::new(), HashMap::new());
+        let mut select = connection.prepare(&format!("SELECT id, grp FROM variants WHERE {column} = ?1"))?;
+        let mut rows = select.query([value])?;
+        while let Some(row) = rows.next()? {
+            let group: i64 = row.get(1)?;
+            let place = *places.entry(group).or_insert_with(|| {
+                groups.push((group, Counts::default()));
+                groups.len() - 1
+            });
+            variants.insert(row.get(0)?, place);
+        }
+        Ok(Self { variants, groups, buckets, last: None, bucket: (None, 0..0), bytes: 0, is_too_much: false })
+    }
+
+    /// Adds an error. `false` when that is too much.
+    fn add(&mut self, error: Counted) -> bool {
+        let Counted { at_ms, visitor, variant, count } = error;
+        let place = match self.last {
+            Some((last, place)) if last == variant => place,
+            _ => {
+                let Some(&place) = self.variants.get(&variant) else { return true };
+                self.last = Some((variant, place));
+                place
+            }
+        };
+        if !self.bucket.1.contains(&at_ms) {
+            let next = self.buckets.partition_point(|start| start.as_millis() <= at_ms);
+            let bound = |place: usize, end: i64| self.buckets.get(place).map_or(end, |start| start.as_millis());
+            let bucket = next.checked_sub(1);
+            self.bucket = (bucket, bucket.map_or(i64::MIN, |bucket| bound(bucket, i64::MIN))..bound(next, i64::MAX));
+        }
+        let counts = &mut self.groups[place].1;
+        if counts.visitors.is_empty() {
+            self.bytes += 128 + 8 * self.buckets.len();
+            *counts = Counts { last_at: at_ms, ..Counts::of_nothing(self.buckets.len()) };
+        }
+        counts.occurrences += count;
+        counts.last_at = counts.last_at.max(at_ms);
+        counts.visitors.push(visitor);
+        self.bytes += VISITOR_BYTES;
+        if let Some(bucket) = self.bucket.0 {
+            counts.series[bucket] += count;
+        }
+        self.bytes <= QUESTION_MAX_BYTES || self.shorten()
+    }
+
+    /// Leaves each visitor once. `false` when they are too many then, too.
+    fn shorten(&mut self) -> bool {
+        for (_, counts) in &mut self.groups {
+            self.bytes -= counts.visitors.len() * VISITOR_BYTES;
+            counts.visitors.sort_unstable();
+            counts.visitors.dedup();
+            self.bytes += counts.visitors.len() * VISITOR_BYTES;
+        }
+        // With room for as many more, so that they are not shortened again and again.
+        self.is_too_much = self.bytes > QUESTION_MAX_BYTES / 2;
+        !self.is_too_much
+    }
+
+    /// The groups that have something; `None` when it was too much.
+    fn found(self) -> Option<impl Iterator<Item = (i64, Counts)>> {
+        let groups = self.groups.into_iter().filter(|(_, counts)| !counts.visitors.is_empty());
+        (!self.is_too_much).then_some(groups)
+    }
 }
 
 impl Captures {
@@ -317,7 +414,7 @@ impl Captures {
         self.read(|connection| {
             let before = hidden_before(connection, website.as_bytes())?;
             let select = format!(
-                "SELECT {GROUP_COLUMNS} FROM groups g WHERE g.website = ?1 AND g.last_at >= ?2 AND (?3 IS NULL OR g.status = ?3)
+                "{SELECT_GROUPS} WHERE g.website = ?1 AND g.last_at >= ?2 AND (?3 IS NULL OR g.status = ?3)
                      ORDER BY g.last_at DESC, g.id DESC LIMIT ?4"
             );
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -360,13 +457,16 @@ impl Captures {
     ) -> Result<Vec<ErrorsIn>, CaptureError> {
         self.catch_up()?;
         let found = self.read(|connection| {
-            let Some(counted) = count(connection, website.as_bytes(), None, query)? else { return Ok(None) };
-            let mut find = connection.prepare(&format!("SELECT {GROUP_COLUMNS} FROM groups g WHERE g.id = ?1"))?;
-            let mut found = Vec::with_capacity(counted.len());
-            for (id, counted) in counted {
+            let mut tally = Tally::new(connection, "website", website.as_bytes(), query.buckets)?;
+            let range = shown(connection, website.as_bytes(), query.filter.range)?;
+            visit(connection, website.as_bytes(), range, &query.filter, |error| tally.add(error))?;
+            let Some(counted) = tally.found() else { return Ok(None) };
+            let mut find = connection.prepare(&format!("{SELECT_GROUPS} WHERE g.id = ?1"))?;
+            let (mut found, mut table) = (Vec::new(), Vec::new());
+            for (id, counts) in counted {
                 let (_, group) = find.query_row([id], group)?;
                 if status.is_none_or(|status| group.status == status) {
-                    found.push(errors_in(group, counted));
+                    found.push(errors_in(group, counts, &mut table));
                 }
             }
             Ok(Some(found))
@@ -390,14 +490,9 @@ impl Captures {
     ) -> Result<Option<ErrorDetail>, CaptureError> {
         self.catch_up()?;
         let detail = self.read(|connection| {
-            let Some((number, group)) = find(connection, website.as_bytes(), id)? else { return Ok(Some(None)) };
-            let Some(mut counted) = count(connection, website.as_bytes(), Some(number), query)? else {
-                return Ok(None);
-            };
-            let empty = Counted { series: vec![0; query.buckets.len()], ..Counted::default() };
-            let found = errors_in(group, counted.remove(&number).unwrap_or(empty));
-            detail(connection, &self.shared.maps, website.as_bytes(), number, found, query, last)
-                .map(|detail| Some(Some(detail)))
+            let Some(found) = find(connection, website.as_bytes(), id)? else { return Ok(Some(None)) };
+            let detail = detail(connection, &self.shared.maps, website.as_bytes(), found, query, last)?;
+            Ok(detail.map(Some))
         })?;
         detail.ok_or(CaptureError::TooLarge)
     }
@@ -455,84 +550,26 @@ pub(super) fn find(
     id: GroupId,
 ) -> Result<Option<(i64, ErrorGroup)>, rusqlite::Error> {
     let before = hidden_before(connection, website)?;
-    let select =
-        format!("SELECT {GROUP_COLUMNS} FROM groups g WHERE g.uuid = ?1 AND g.website = ?2 AND g.last_at >= ?3");
+    let select = format!("{SELECT_GROUPS} WHERE g.uuid = ?1 AND g.website = ?2 AND g.last_at >= ?3");
     connection.prepare(&select)?.query_row(params![id.0, website, before], group).optional()
 }
 
-fn errors_in(group: ErrorGroup, counted: Counted) -> ErrorsIn {
-    let Counted { occurrences, visitors, last_at, series } = counted;
-    ErrorsIn { group, occurrences, visitors: visitors.len() as u64, last_at: Timestamp::from_millis(last_at), series }
+/// `table` is room to count in.
+fn errors_in(group: ErrorGroup, counts: Counts, table: &mut Vec<i64>) -> ErrorsIn {
+    let Counts { occurrences, visitors, last_at, series } = counts;
+    let visitors = distinct(&visitors, table);
+    ErrorsIn { group, occurrences, visitors, last_at: Timestamp::from_millis(last_at), series }
 }
 
-/// Reads the columns 0 to 5 of a row as what a filter is asked about.
-fn seen<'a>(row: &'a rusqlite::Row<'_>) -> Result<Row<'a>, rusqlite::Error> {
-    let text = |column: usize| row.get_ref(column).and_then(|value| Ok(value.as_str()?));
-    Ok(Row {
-        path: text(0)?,
-        device: text(1)?,
-        browser: text(2)?,
-        browser_version: text(3)?,
-        os: text(4)?,
-        country: text(5)?,
-    })
-}
-
-/// Counts by group, or of the group `only`. `None` when it is too much.
-fn count(
-    connection: &Connection,
-    website: &[u8; 16],
-    only: Option<i64>,
-    query: &GroupQuery<'_>,
-) -> Result<Option<HashMap<i64, Counted>>, rusqlite::Error> {
-    let mut groups =
-        connection.prepare("SELECT id, grp FROM variants WHERE website = ?1 AND (?2 IS NULL OR grp = ?2)")?;
-    let groups = groups.query_map(params![website, only], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let groups: HashMap<i64, i64> = groups.collect::<Result<_, _>>()?;
-    let of_group = "variant IN (SELECT id FROM variants WHERE grp = ?4)";
-    let select = format!(
-        "SELECT path, device, browser, browser_version, os, country, at, variant, visitor, count FROM occurrences
-             WHERE website = ?1 AND at >= ?2 AND at < ?3 AND {}",
-        if only.is_some() { of_group } else { "?4 IS NULL" }
-    );
-    let range = shown(connection, website, query.filter.range)?;
-    let mut statement = connection.prepare(&select)?;
-    let mut rows = statement.query(params![website, range.from.as_millis(), range.to.as_millis(), only])?;
-    let mut counted: HashMap<i64, Counted> = HashMap::new();
-    let mut bytes = 0;
-    while let Some(row) = rows.next()? {
-        if !(query.filter.keep)(&seen(row)?) {
-            continue;
-        }
-        let Some(&group) = groups.get(&row.get::<_, i64>(7)?) else { continue };
-        let counts = counted.entry(group).or_insert_with(|| {
-            bytes += 128 + 8 * query.buckets.len();
-            Counted { series: vec![0; query.buckets.len()], ..Counted::default() }
-        });
-        let (at, count): (i64, u64) = (row.get(6)?, row.get::<_, i64>(9)?.cast_unsigned());
-        counts.occurrences += count;
-        counts.last_at = counts.last_at.max(at);
-        bytes += if counts.visitors.insert(row.get(8)?) { VISITOR_BYTES } else { 0 };
-        let bucket = query.buckets.partition_point(|start| start.as_millis() <= at);
-        if let Some(bucket) = bucket.checked_sub(1).and_then(|bucket| counts.series.get_mut(bucket)) {
-            *bucket += count;
-        }
-        if bytes > QUESTION_MAX_BYTES {
-            return Ok(None);
-        }
-    }
-    Ok(Some(counted))
-}
-
+/// All about a group; `None` when it is too much.
 fn detail(
     connection: &Connection,
     maps: &Mutex<Maps>,
     website: &[u8; 16],
-    number: i64,
-    found: ErrorsIn,
+    (number, group): (i64, ErrorGroup),
     query: &GroupQuery<'_>,
     last: usize,
-) -> Result<ErrorDetail, rusqlite::Error> {
+) -> Result<Option<ErrorDetail>, rusqlite::Error> {
     let mut variants = connection.prepare(
         "SELECT id, kind, message, source, release, coalesce(mapped, frames), (SELECT sum(count) FROM occurrences WHERE variant = v.id),
              mapped IS NOT NULL, frames, debug_ids FROM variants v WHERE grp = ?1 ORDER BY id DESC LIMIT ?2",
@@ -573,6 +610,8 @@ fn detail(
     })?;
     let history = history.collect::<Result<Vec<_>, _>>()?;
 
+    // Row by row, found by its variants: it may be one of many groups, with few errors among many.
+    let mut tally = Tally::new(connection, "grp", number, query.buckets)?;
     let mut parts: [HashMap<String, u64>; 5] = Default::default();
     let mut occurrences = Vec::new();
     let range = shown(connection, website, query.filter.range)?;
@@ -584,10 +623,14 @@ fn detail(
     let mut rows = statement.query(params![number, range.from.as_millis(), range.to.as_millis()])?;
     while let Some(row) = rows.next()? {
         let seen = seen(row)?;
-        if !(query.filter.keep)(&seen) {
+        if !query.filter.keeps(&seen) {
             continue;
         }
-        let count = row.get::<_, i64>(9)?.cast_unsigned();
+        let counted = Counted::read(row)?;
+        if !tally.add(counted) {
+            return Ok(None);
+        }
+        let count = counted.count;
         let browser = format!("{} {}", seen.browser, seen.browser_version).trim().to_owned();
         let release = row.get_ref(12)?.as_str()?;
         let names = [browser.as_str(), seen.os, release, seen.path, seen.device];
@@ -603,9 +646,9 @@ fn detail(
             let told: Option<String> = row.get(11)?;
             let (properties, breadcrumbs) = told.and_then(|told| serde_json::from_str(&told).ok()).unwrap_or_default();
             occurrences.push(Occurrence {
-                at: Timestamp::from_millis(row.get(6)?),
-                variant: row.get(7)?,
-                visitor: VisitorId(row.get::<_, i64>(8)?.cast_unsigned()),
+                at: Timestamp::from_millis(counted.at_ms),
+                variant: counted.variant,
+                visitor: VisitorId(counted.visitor.cast_unsigned()),
                 session: SessionId(row.get::<_, i64>(10)?.cast_unsigned()),
                 count,
                 path: seen.path.to_owned(),
@@ -618,8 +661,10 @@ fn detail(
             });
         }
     }
+    let counts = tally.found().and_then(|mut found| found.next()).map(|(_, counts)| counts);
+    let found = errors_in(group, counts.unwrap_or_else(|| Counts::of_nothing(query.buckets.len())), &mut Vec::new());
     let [browsers, systems, releases, pages, devices] = parts.map(ranked);
-    Ok(ErrorDetail { found, variants, browsers, systems, releases, pages, devices, last: occurrences, history })
+    Ok(Some(ErrorDetail { found, variants, browsers, systems, releases, pages, devices, last: occurrences, history }))
 }
 
 /// The most frequent first.

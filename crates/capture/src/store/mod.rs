@@ -7,10 +7,11 @@
 //! | table | what |
 //! |---|---|
 //! | `vitals` | one row a page view |
-//! | `heat_pages`, `heat_elements`, `heat_views`, `heat_blocks` | heatmaps, see [`heatmaps`] |
+//! | `heat_pages`, `heat_elements`, `heat_views`, `heat_blocks`, `heat_profiles`, `heat_cuts` | heatmaps, see [`heatmaps`] |
 //! | `groups` | errors that are equal: status, counts, first and last occurrence |
 //! | `variants` | the different messages and stacks of a group |
 //! | `occurrences` | one row an error |
+//! | `occurrence_blocks` | what is counted of errors, as columns: see [`packed`] |
 //! | `group_visitors` | who met the errors of a group |
 //! | `history` | what was decided about a group |
 //! | `hidden` | what retention hides |
@@ -30,9 +31,11 @@ pub(crate) mod heatmaps;
 pub(crate) mod maps;
 mod mark;
 pub(crate) mod moments;
+mod packed;
 pub(crate) mod places;
 pub(crate) mod replays;
 mod schema;
+mod together;
 pub(crate) mod vitals;
 
 use std::collections::VecDeque;
@@ -118,13 +121,20 @@ pub struct Row<'a> {
     pub country: &'a str,
 }
 
-/// What counts: captures of a range of time for which `keep` says so.
+/// What counts: captures of a range of time for which `keep` says so, or all without it.
 #[derive(Clone, Copy)]
 pub struct Filter<'a> {
     /// From when to when.
     pub range: TimeRange,
-    /// Whether a row counts.
-    pub keep: &'a dyn Fn(&Row<'_>) -> bool,
+    /// Whether a row counts; without it, each does.
+    pub keep: Option<&'a dyn Fn(&Row<'_>) -> bool>,
+}
+
+impl Filter<'_> {
+    /// Whether `row` counts when it is in the range.
+    fn keeps(&self, row: &Row<'_>) -> bool {
+        self.keep.is_none_or(|keep| keep(row))
+    }
 }
 
 impl fmt::Debug for Filter<'_> {
@@ -471,10 +481,18 @@ impl Shared {
 
     /// Applies what is taken until it is told to stop.
     fn run(&self) {
+        // What a version before left undone is done when nothing waits.
+        let mut is_left = true;
         loop {
             let mut pending = self.pending.lock();
             while pending.batches.is_empty() && !pending.is_stopping {
-                self.changed.wait(&mut pending);
+                if is_left {
+                    drop(pending);
+                    is_left = self.catch_up_on_blocks();
+                    pending = self.pending.lock();
+                } else {
+                    self.changed.wait(&mut pending);
+                }
             }
             if pending.batches.is_empty() {
                 return;
@@ -514,6 +532,16 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// Puts some of what lies about into blocks. Tells whether there may be more.
+    fn catch_up_on_blocks(&self) -> bool {
+        let packed = self.write(|transaction| Ok(packed::pack_any(transaction)? || heatmaps::cut_any(transaction)?));
+        packed.unwrap_or_else(|error| {
+            // Answers are the same without blocks, and take longer.
+            tracing::warn!(%error, "what a version before stored is not put into blocks until the next start");
+            false
+        })
     }
 
     fn pause(&self, pending: &mut MutexGuard<'_, Pending>) {

@@ -927,7 +927,7 @@ fn list(
     let mut listed = Replays::default();
     while let Some(row) = rows.next()? {
         let mut next = found(row, limits)?;
-        if !counts(connection, &next, query.filter.keep)? {
+        if !counts(connection, &next, &query.filter)? {
             continue;
         }
         let place = usize::try_from(listed.total).unwrap_or(usize::MAX);
@@ -942,10 +942,13 @@ fn list(
 }
 
 /// Whether a recording counts with one of its pages.
-fn counts(connection: &Connection, found: &Found, keep: &dyn Fn(&Row<'_>) -> bool) -> Sqlite<bool> {
+fn counts(connection: &Connection, found: &Found, filter: &Filter<'_>) -> Sqlite<bool> {
+    if filter.keep.is_none() {
+        return Ok(true);
+    }
     let replay = &found.replay;
     let row = |path: &str| {
-        keep(&Row {
+        filter.keeps(&Row {
             path,
             device: &replay.device,
             browser: &replay.browser,

@@ -9,11 +9,11 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use zenovay_domain::{TimeRange, Timestamp};
 
-use super::{heatmaps, places, replays};
+use super::{heatmaps, packed, places, replays};
 use crate::CaptureError;
 
 /// The version of the format that this program writes and reads.
-pub(super) const FORMAT: i64 = 4;
+pub(super) const FORMAT: i64 = 5;
 /// The first version. What was added since is made when it is missing.
 const OLDEST_FORMAT: i64 = 1;
 const PAGE_BYTES: i64 = 8_192;
@@ -53,7 +53,7 @@ const TABLES: &str = "
         id INTEGER PRIMARY KEY, website BLOB NOT NULL, variant INTEGER NOT NULL, at INTEGER NOT NULL,
         visitor INTEGER NOT NULL, session INTEGER NOT NULL, count INTEGER NOT NULL,
         path TEXT NOT NULL, device TEXT NOT NULL, browser TEXT NOT NULL, browser_version TEXT NOT NULL, os TEXT NOT NULL,
-        country TEXT NOT NULL, told TEXT
+        country TEXT NOT NULL, told TEXT, packed INTEGER NOT NULL DEFAULT 0
     );
     CREATE INDEX IF NOT EXISTS occurrences_by_time ON occurrences (website, at);
     CREATE INDEX IF NOT EXISTS occurrences_by_variant ON occurrences (variant, at);
@@ -118,7 +118,8 @@ fn set_up(connection: &mut Connection, pages_max: Option<u32>) -> Result<i64, ru
         return Ok(found);
     }
     transaction.execute_batch(TABLES)?;
-    transaction.execute_batch(heatmaps::TABLES)?;
+    packed::bring_up(&transaction)?;
+    heatmaps::make_tables(&transaction)?;
     places::bring_up(&transaction)?;
     transaction.execute_batch(replays::TABLES)?;
     transaction.execute(

@@ -167,7 +167,7 @@ fn gather(
             os: text(5)?,
             country: text(6)?,
         };
-        if !(query.filter.keep)(&seen) {
+        if !query.filter.keeps(&seen) {
             continue;
         }
         let values: [Option<i64>; 5] = [row.get(7)?, row.get(8)?, row.get(9)?, row.get(10)?, row.get(11)?];

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use zenovay_capture::{
-    Capture, CaptureOptions, Captures, Context, Filter, NewChunk, ReplayDetail, ReplayQuery, ReplayRefused, Row,
+    Capture, CaptureOptions, Captures, Context, Filter, NewChunk, ReplayDetail, ReplayQuery, ReplayRefused,
 };
 use zenovay_domain::{TimeRange, Timestamp, WebsiteId};
 use zenovay_events::{BatchName, CaptureSink};
@@ -32,12 +32,8 @@ pub fn at(ms: i64) -> Timestamp {
     Timestamp::from_millis(ms)
 }
 
-pub fn all(_: &Row<'_>) -> bool {
-    true
-}
-
 pub fn ever() -> Filter<'static> {
-    Filter { range: TimeRange::new(at(0), at(i64::MAX)), keep: &all }
+    Filter { range: TimeRange::new(at(0), at(i64::MAX)), keep: None }
 }
 
 /// The batches of the log so far, of which each is applied once, also by who opens it again.

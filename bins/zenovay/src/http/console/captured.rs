@@ -70,7 +70,13 @@ impl Kept {
 
     /// Runs `ask` with them.
     pub(super) fn with<T>(&self, ask: impl FnOnce(Captured<'_>) -> T) -> T {
-        ask(Captured { range: self.range, keep: &|row| self.chooses(&self.filter, row) })
+        self.ask(|range, keep| ask(Captured { range, keep }))
+    }
+
+    /// Runs `ask` with the range and, when there is one, the filter.
+    fn ask<T>(&self, ask: impl FnOnce(TimeRange, Option<&dyn Fn(&Row<'_>) -> bool>) -> T) -> T {
+        let keep = |row: &Row<'_>| self.chooses(&self.filter, row);
+        ask(self.range, if self.filter == Filter::default() { None } else { Some(&keep) })
     }
 
     fn chooses(&self, filter: &Filter, row: &Row<'_>) -> bool {
@@ -127,10 +133,7 @@ impl KeptHeat {
 
     /// Runs `ask` with it.
     pub(super) fn with<T>(&self, ask: impl FnOnce(HeatFilter<'_>) -> T) -> T {
-        let kept = &self.kept;
-        let keep = |row: &Row<'_>| kept.chooses(&kept.filter, row);
-        let keep: Option<&dyn Fn(&Row<'_>) -> bool> = if kept.filter == Filter::default() { None } else { Some(&keep) };
-        ask(HeatFilter { range: kept.range, keep, visitors: self.visitors.as_ref() })
+        self.kept.ask(|range, keep| ask(HeatFilter { range, keep, visitors: self.visitors.as_ref() }))
     }
 }
 

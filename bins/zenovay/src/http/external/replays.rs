@@ -26,7 +26,7 @@ pub async fn sessions(
     let website = key.resource.id;
     let found = off_the_worker(&state, move |state| {
         let range = TimeRange::new(Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MAX));
-        let query = ReplayQuery::of(Filter { range, keep: &|_| true });
+        let query = ReplayQuery::of(Filter { range, keep: None });
         state.captures.replays(website, &query, page.offset, page.limit)
     });
     let Replays { replays, total } = found.await?;

@@ -7,7 +7,8 @@ use std::fmt;
 use rusqlite::{Connection, params};
 use zenovay_domain::{TimeRange, Timestamp, VisitorId, WebsiteId};
 
-use super::keep::{element, rows_of};
+use super::cuts::{self, Choice};
+use super::keep::{SELECT_ELEMENT, element, rows_of};
 use super::rows::{DEPTHS, HEIGHT_UNIT, Rows, View, marks_of};
 use super::tally::{Sums, Tally};
 use super::{Group, OTHER_ELEMENTS, Result, damaged, distinct, find_page, read_view, visitors_of};
@@ -238,10 +239,12 @@ pub struct Heatmap {
     pub versions: Vec<PageVersion>,
 }
 
-/// Page views that count: a block of them, some of a block, or one.
+/// Page views that count: a block of them, what it was cut into, some of it, or one.
 enum Part<'a> {
     /// A block, all of it.
     Block(Header),
+    /// What a block was cut into, and the visitors of that.
+    Cut(&'a Sums, &'a [u64]),
     /// Those of a block for which it is true.
     Rows(&'a Rows, &'a [bool]),
     /// One that is not in a block.
@@ -274,7 +277,16 @@ fn visit(
     let mut found = select.query(params![page, class, from, to])?;
     while let Some(row) = found.next()? {
         let (id, from_ms, to_ms): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        if is_in(from_ms) && is_in(to_ms) && filter.keep.is_none() && filter.visitors.is_none() {
+        let is_whole = is_in(from_ms) && is_in(to_ms) && filter.visitors.is_none();
+        let choice = match filter.keep {
+            _ if !is_whole => Choice::Some,
+            None => Choice::All,
+            Some(keep) => cuts::choose(connection, id, path, keep)?,
+        };
+        if let Choice::Cuts(dimension, values) = &choice {
+            cuts::visit(connection, id, *dimension, values, |sums, visitors| each(Part::Cut(sums, visitors)))?;
+        }
+        if matches!(choice, Choice::All) {
             let number = |column: usize| row.get::<_, i64>(column).map(i64::cast_unsigned);
             let counts = Counts {
                 views: number(3)?,
@@ -286,6 +298,8 @@ fn visit(
                 last_ms: Some(to_ms),
             };
             each(Part::Block(Header { id, to_ms, counts }))?;
+        }
+        if !matches!(choice, Choice::Some) {
             continue;
         }
         let rows = rows_of(connection, id)?;
@@ -324,8 +338,22 @@ impl Counts {
     fn add(&mut self, part: &Part<'_>) {
         match part {
             Part::Block(Header { counts, .. }) => self.add_all(counts),
+            Part::Cut(sums, _) => self.add_all(&Self::of(sums)),
             Part::View(view) => self.add_view(view),
             Part::Rows(rows, chosen) => self.add_rows(rows, chosen),
+        }
+    }
+
+    fn of(sums: &Sums) -> Self {
+        let [clicks, rage, dead] = sums.clicks();
+        Self {
+            views: sums.views,
+            clicks,
+            rage,
+            dead,
+            moves: sums.moves.iter().map(|(_, count)| count).sum(),
+            depths: sums.depths.iter().map(|(depth, views)| u64::from(*depth) * views).sum(),
+            last_ms: Some(sums.last_ms),
         }
     }
 
@@ -488,8 +516,12 @@ fn gather(connection: &Connection, part: Part<'_>, tally: &mut Tally, visitors: 
                 Ok(())
             })?;
         }
+        Part::Cut(sums, who) => {
+            tally.add_sums(sums);
+            visitors.extend(who);
+        }
         Part::Rows(rows, chosen) => {
-            tally.add_rows(rows, |at| chosen[at]);
+            tally.add_rows(rows, chosen);
             visitors.extend(rows.visitor.iter().zip(chosen).filter(|(_, is_chosen)| **is_chosen).map(|(one, _)| *one));
         }
         Part::View(view) => {
@@ -513,9 +545,10 @@ fn told(
     numbers.sort_unstable_by_key(|number| (std::cmp::Reverse(tally.elements[number].clicks), *number));
     let elements_total = numbers.len() as u64;
     numbers.truncate(query.elements);
+    let mut select = connection.prepare(SELECT_ELEMENT)?;
     let elements = numbers.into_iter().map(|number| {
         let found = &tally.elements[&number];
-        let (address, label) = element(connection, number)?;
+        let (address, label) = element(&mut select, number)?;
         let mean = |sum: u64, cells: u16| (sum as f64 / found.clicks.max(1) as f64 + 0.5) / f64::from(cells);
         Ok(ElementHeat {
             address,

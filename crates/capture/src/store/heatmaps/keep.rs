@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Statement, Transaction, params};
 use zenovay_domain::{TimeRange, Timestamp};
 
 use super::rows::{Builder, Rows, View};
 use super::tally::Sums;
-use super::{Result, damaged, read_view, told_of, visitors_of, write_block};
+use super::{Result, cuts, damaged, read_view, told_of, visitors_of, write_block};
 
 /// A page view of a visitor whose clicks are known.
 #[derive(Debug, Clone, PartialEq)]
@@ -163,6 +163,7 @@ fn tidy(transaction: &Transaction<'_>, page: i64) -> Result<()> {
 
 /// Removes everything of `website`.
 pub(crate) fn delete_website(transaction: &Transaction<'_>, website: &[u8; 16]) -> Result<u64> {
+    cuts::delete_website(transaction, website)?;
     let mut removed = 0;
     for table in ["heat_elements", "heat_views", "heat_blocks"] {
         let delete = format!("DELETE FROM {table} WHERE page IN (SELECT id FROM heat_pages WHERE website = ?1)");
@@ -213,9 +214,10 @@ pub(crate) fn of_visitor(
     range: TimeRange,
 ) -> Result<Vec<VisitorHeat>> {
     let views = views_of_visitor(connection, website, visitor, range)?.into_iter();
+    let mut select = connection.prepare(SELECT_ELEMENT)?;
     let told = views.map(|(path, view)| {
         let clicks = view.told.clicks.iter().map(|click| {
-            let (address, label) = element(connection, click.element)?;
+            let (address, label) = element(&mut select, click.element)?;
             Ok((address, label, u64::from(click.count)))
         });
         Ok(VisitorHeat {
@@ -236,9 +238,10 @@ pub(crate) fn rage_of_visitor(
     range: TimeRange,
 ) -> Result<Vec<VisitorRage>> {
     let mut found = Vec::new();
+    let mut select = connection.prepare(SELECT_ELEMENT)?;
     for (path, view) in views_of_visitor(connection, website, visitor, range)? {
         for click in view.told.clicks.iter().filter(|click| click.is_rage) {
-            let (_, label) = element(connection, click.element)?;
+            let (_, label) = element(&mut select, click.element)?;
             let (at, path) = (Timestamp::from_millis(view.at_ms), path.clone());
             found.push(VisitorRage { at, path, label, count: u64::from(click.count) });
         }
@@ -246,9 +249,11 @@ pub(crate) fn rage_of_visitor(
     Ok(found)
 }
 
+/// Finds elements for [`element`].
+pub(super) const SELECT_ELEMENT: &str = "SELECT address, label FROM heat_elements WHERE id = ?1";
+
 /// The address and the label of an element; empty for those that are not told from each other.
-pub(super) fn element(connection: &Connection, id: i64) -> Result<(String, String)> {
-    let mut select = connection.prepare("SELECT address, label FROM heat_elements WHERE id = ?1")?;
+pub(super) fn element(select: &mut Statement<'_>, id: i64) -> Result<(String, String)> {
     let mut rows = select.query([id])?;
     match rows.next()? {
         Some(row) => Ok((row.get(0)?, row.get(1)?)),

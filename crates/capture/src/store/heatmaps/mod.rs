@@ -1,8 +1,9 @@
 //! Heatmaps at rest. Page views come body by body and are put together in `heat_views`; when there are enough of one page and
 //! class of devices, those that are over go into blocks of columns ([`rows`]), each with what it adds up to ([`tally`]). A
-//! question reads the sums of the blocks that count as a whole, and the columns of the others.
+//! question reads the sums of the blocks that count as a whole or by one of their [`cuts`], and the columns of the others.
 
 mod answer;
+mod cuts;
 mod keep;
 mod rows;
 mod tally;
@@ -18,8 +19,8 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-pub(super) use self::rows::VERSION;
 use self::rows::{ATTENTION_UNIT_MS, Builder, Click, DEPTHS, HEIGHT_UNIT, Profile, Rows, Told, View, mark_of};
+pub(super) use self::rows::{VERSION, compress, decompress};
 use self::tally::{CELLS, SPOTS, Tally};
 use crate::heatmap::HeatClick;
 use crate::record::HeatmapCapture;
@@ -47,7 +48,7 @@ const GOES_ON_MS: i64 = DAY_MS;
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// `heat_views.told` and the blobs of `heat_blocks` are written and read in [`rows`] and [`tally`].
-pub(super) const TABLES: &str = "
+const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS heat_pages (
         id INTEGER PRIMARY KEY AUTOINCREMENT, website BLOB NOT NULL, path TEXT NOT NULL, UNIQUE (website, path)
     );
@@ -73,13 +74,24 @@ pub(super) const TABLES: &str = "
 pub(super) type Group = (i64, u8);
 
 /// Bytes of the database that are not what was written.
-fn damaged(what: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+pub(super) fn damaged(what: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, Box::new(what))
 }
 
 /// What was told of a page view that is not in a block.
 fn told_of(bytes: &[u8]) -> Result<Told> {
     postcard::from_bytes(bytes).map_err(damaged)
+}
+
+/// Makes the tables.
+pub(super) fn make_tables(transaction: &Transaction<'_>) -> Result<()> {
+    transaction.execute_batch(TABLES)?;
+    transaction.execute_batch(cuts::TABLES)
+}
+
+/// Cuts one of the blocks that a version before wrote. Tells whether there was one.
+pub(super) fn cut_any(transaction: &Transaction<'_>) -> Result<bool> {
+    cuts::write_any(transaction)
 }
 
 /// Adds what a body told, and gives what it is of.
@@ -355,16 +367,19 @@ fn last_block(transaction: &Transaction<'_>, page: i64, class: u8) -> Result<Blo
 
 /// Writes a block in the place of the one with the number `id`, or as a new one. One without views is none.
 fn write_block(transaction: &Transaction<'_>, id: Option<i64>, page: i64, class: u8, rows: &Rows) -> Result<()> {
+    if let Some(id) = id {
+        cuts::remove(transaction, id)?;
+    }
     let (Some(from), Some(to)) = (rows.at_ms.iter().min(), rows.at_ms.iter().max()) else {
         transaction.prepare("DELETE FROM heat_blocks WHERE id = ?1")?.execute([id])?;
         return Ok(());
     };
     let mut tally = Tally::default();
-    tally.add_rows(rows, |_| true);
+    tally.add_rows(rows, &vec![true; rows.len()]);
     let [clicks, rage, dead] = tally.clicks().map(u64::cast_signed);
     let (views, depths) = (tally.views.cast_signed(), tally.depth_sum().cast_signed());
     let moves = (rows.moved.len() as u64).cast_signed();
-    let visitors: Vec<u8> = distinct(rows.visitor.clone()).into_iter().flat_map(u64::to_le_bytes).collect();
+    let visitors = distinct(rows.visitor.clone());
     transaction
         .prepare(
             "INSERT OR REPLACE INTO heat_blocks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
@@ -382,10 +397,15 @@ fn write_block(transaction: &Transaction<'_>, id: Option<i64>, page: i64, class:
             moves,
             depths,
             tally.pack(),
-            visitors,
+            visitors.iter().flat_map(|visitor| visitor.to_le_bytes()).collect::<Vec<u8>>(),
             rows.pack()
         ])?;
-    Ok(())
+    let id = transaction.last_insert_rowid();
+    // One to which something is added is written often.
+    let select = "SELECT EXISTS (SELECT 1 FROM heat_blocks WHERE page = ?1 AND class = ?2 AND id > ?3)";
+    let is_over =
+        rows.is_full() || transaction.prepare(select)?.query_row(params![page, class, id], |row| row.get(0))?;
+    if is_over { cuts::write(transaction, id, rows, &visitors) } else { Ok(()) }
 }
 
 /// The different ones of `visitors`, in their order.
@@ -399,4 +419,82 @@ fn distinct(mut visitors: Vec<u64>) -> Vec<u64> {
 /// The visitors of a block.
 fn visitors_of(bytes: &[u8]) -> impl Iterator<Item = u64> {
     bytes.as_chunks().0.iter().map(|visitor| u64::from_le_bytes(*visitor))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use zenovay_domain::{TimeRange, Timestamp, VisitorId, WebsiteId};
+
+    use super::rows::tests::{any_view, rows_of};
+    use super::*;
+    use crate::store::Row;
+    use crate::{Captures, DeviceClass};
+
+    const SITE: WebsiteId = WebsiteId::from_bytes([1; 16]);
+
+    type Keep<'a> = &'a dyn Fn(&Row<'_>) -> bool;
+
+    /// The heatmap and the numbers in the list, of what `keep` and `range` choose.
+    fn answers(captures: &Captures, range: TimeRange, keep: Keep<'_>) -> String {
+        let filter = HeatFilter { range, keep: Some(keep), visitors: None };
+        let query = HeatmapQuery { filter, path: "/p", class: DeviceClass::Desktop, elements: 9, spots: 20_000 };
+        let (sort, contains) = (HeatSort::default(), "");
+        let list = HeatPagesQuery { sort, filter, class: None, contains, offset: 0, limit: 9 };
+        format!("{:?} {:?}", captures.heatmap(SITE, &query).unwrap(), captures.heat_pages(SITE, &list).unwrap())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        /// Sabotage: take the sums of all values of a dimension, those of another one, or leave the cuts as they were when a visitor is
+        /// erased.
+        #[test]
+        fn cuts_of_blocks_say_what_their_columns_say(
+            blocks in prop::collection::vec(prop::collection::vec((any_view(), 0..3_u8, 0..2_u8), 1..20), 1..4),
+            from in 0..500_000_i64,
+            erased in 0..6_u64,
+        ) {
+            let directory = tempfile::tempdir().unwrap();
+            let captures = Captures::open(directory.path()).unwrap();
+            let class = DeviceClass::Desktop.number();
+            let write = |transaction: &Transaction<'_>| {
+                let page = page_of(transaction, SITE.as_bytes(), "/p")?;
+                for views in &blocks {
+                    let views = views.iter().cloned().map(|(mut view, browser, os)| {
+                        view.told.profile.browser = format!("b{browser}");
+                        view.told.profile.os = format!("o{os}");
+                        view
+                    });
+                    write_block(transaction, None, page, class, &rows_of(&views.collect::<Vec<_>>()))?;
+                }
+                while cut_any(transaction)? {}
+                Ok(())
+            };
+            captures.write(write).unwrap();
+            let count = |table: &str| -> i64 {
+                let select = format!("SELECT count(*) FROM {table}");
+                captures.read(|connection| connection.query_row(&select, [], |row| row.get(0))).unwrap()
+            };
+            prop_assert_eq!(count("heat_profiles"), blocks.len() as i64 - 1, "all but the one to which something is added");
+            captures.erase_visitor(SITE, VisitorId(erased)).unwrap();
+            let keeps: [Keep<'_>; 6] = [
+                &|row| row.browser == "b1",
+                &|row| row.os == "o0",
+                &|row| ["DE", ""].contains(&row.country),
+                &|row| row.browser == "b1" && row.os == "o1",
+                &|row| row.path == "/p",
+                &|_| false,
+            ];
+            let some = TimeRange::new(Timestamp::from_millis(from), Timestamp::from_millis(1_000_000));
+            let ask = || -> Vec<String> {
+                [TimeRange::ALL, some].iter().flat_map(|range| keeps.map(|keep| answers(&captures, *range, keep))).collect()
+            };
+            let with_cuts = ask();
+            captures.write(|transaction| transaction.execute_batch("DELETE FROM heat_profiles")).unwrap();
+            prop_assert_eq!(with_cuts, ask());
+            captures.delete_website(SITE).unwrap();
+            prop_assert_eq!((count("heat_cuts"), count("heat_blocks")), (0, 0));
+        }
+    }
 }

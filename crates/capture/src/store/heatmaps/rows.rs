@@ -186,8 +186,7 @@ impl Builder {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        let Rows { at_ms, element, moved, .. } = &self.rows;
-        at_ms.len() >= VIEWS_MAX || element.len() >= ENTRIES_MAX || moved.len() >= ENTRIES_MAX
+        self.rows.is_full()
     }
 
     pub(super) fn push(&mut self, view: &View) {
@@ -243,6 +242,12 @@ pub(super) struct Damaged;
 impl Rows {
     pub(super) fn len(&self) -> usize {
         self.at_ms.len()
+    }
+
+    /// Whether nothing is added any more.
+    pub(super) fn is_full(&self) -> bool {
+        let Self { at_ms, element, moved, .. } = self;
+        at_ms.len() >= VIEWS_MAX || element.len() >= ENTRIES_MAX || moved.len() >= ENTRIES_MAX
     }
 
     /// The page views, in the order in which they were added.
@@ -365,13 +370,14 @@ impl Rows {
 }
 
 /// The length of `bytes`, and `bytes` compressed.
-fn compress(bytes: &[u8]) -> Vec<u8> {
+pub(in crate::store) fn compress(bytes: &[u8]) -> Vec<u8> {
     let mut packed = (bytes.len() as u64).to_le_bytes().to_vec();
     packed.extend(zstd::bulk::compress(bytes, COMPRESSION).unwrap_or_default());
     packed
 }
 
-fn decompress(packed: &[u8]) -> Option<Vec<u8>> {
+/// What [`compress`] made shorter; `None` when it is damaged.
+pub(in crate::store) fn decompress(packed: &[u8]) -> Option<Vec<u8>> {
     let (length, packed) = packed.split_first_chunk()?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
     let bytes = zstd::bulk::decompress(packed, length.min(BLOCK_MAX_BYTES)).ok()?;
@@ -385,7 +391,7 @@ fn put<T: Copy, const N: usize>(bytes: &mut Vec<u8>, column: &[T], as_bytes: fn(
     }
 }
 
-fn take<T, const N: usize>(bytes: &mut &[u8], length: usize, of_bytes: fn([u8; N]) -> T) -> Option<Vec<T>> {
+fn take<T, const N: usize>(bytes: &mut &[u8], length: usize, of_bytes: impl Fn([u8; N]) -> T) -> Option<Vec<T>> {
     let column = bytes.split_off(..length.checked_mul(N)?)?;
     Some(column.as_chunks().0.iter().map(|value| of_bytes(*value)).collect())
 }

@@ -37,6 +37,14 @@ pub(super) struct DomTally {
     pub(super) last_ms: i64,
 }
 
+impl DomTally {
+    fn add(&mut self, more: Self) {
+        self.views += more.views;
+        self.first_ms = self.first_ms.min(more.first_ms);
+        self.last_ms = self.last_ms.max(more.last_ms);
+    }
+}
+
 /// What is added up of page views.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tally {
@@ -74,13 +82,13 @@ impl Default for Tally {
 /// What a block adds up to, as it is stored: only what is not zero.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Sums {
-    views: u64,
-    last_ms: i64,
+    pub(super) views: u64,
+    pub(super) last_ms: i64,
     elements: Vec<ElementSums>,
     spots: Vec<(u16, u64)>,
-    moves: Vec<(u16, u64)>,
+    pub(super) moves: Vec<(u16, u64)>,
     attention: [u64; HEAT_BANDS],
-    depths: Vec<(u16, u64)>,
+    pub(super) depths: Vec<(u16, u64)>,
     sizes: [Vec<(u16, u64)>; 4],
     doms: Vec<(String, DomTally)>,
 }
@@ -105,6 +113,13 @@ impl Sums {
             && within(&sums.depths, usize::from(DEPTHS) + 1)
             && sums.elements.iter().all(|sums| sums.cells.iter().all(|(cell, _)| usize::from(*cell) < CELLS));
         is_sound.then_some(sums)
+    }
+
+    /// The sums of clicks, of those of many in a short time, and of those that nothing followed.
+    pub(super) fn clicks(&self) -> [u64; 3] {
+        self.elements
+            .iter()
+            .fold([0; 3], |[clicks, rage, dead], sums| [clicks + sums.clicks, rage + sums.rage, dead + sums.dead])
     }
 
     /// The elements that were clicked.
@@ -146,32 +161,25 @@ impl Tally {
 
     fn add_dom(&mut self, dom: &str, more: DomTally) {
         if let Some(found) = self.doms.get_mut(dom) {
-            found.views += more.views;
-            found.first_ms = found.first_ms.min(more.first_ms);
-            found.last_ms = found.last_ms.max(more.last_ms);
+            found.add(more);
         } else {
             self.doms.insert(dom.to_owned(), more);
         }
     }
 
-    /// Adds those of `rows` that `is_chosen` chooses by their places.
-    pub(super) fn add_rows(&mut self, rows: &Rows, is_chosen: impl Fn(usize) -> bool) {
+    /// Adds those of `rows` for which `chosen` says so.
+    pub(super) fn add_rows(&mut self, rows: &Rows, chosen: &[bool]) {
+        self.add_columns(rows, chosen);
         // Elements by their places in the block, so that a click needs no search.
         let mut elements: Vec<Option<ElementTally>> = Vec::new();
         elements.resize_with(rows.elements.len(), || None);
         let (mut click, mut moved) = (0, 0);
-        for at in 0..rows.len() {
+        for (at, is_chosen) in chosen.iter().enumerate() {
             let clicks = click..click + usize::from(rows.clicks[at]);
             let moves = moved..moved + usize::from(rows.moves[at]);
             (click, moved) = (clicks.end, moves.end);
-            if !is_chosen(at) {
+            if !is_chosen {
                 continue;
-            }
-            let dom = &rows.doms[usize::from(rows.dom[at])];
-            let sizes = [&rows.viewport, &rows.page].map(|sides| [sides[0][at], sides[1][at]]);
-            self.add_about(rows.at_ms[at], rows.is_begun[at] != 0, rows.depth[at], dom, sizes);
-            for (sum, column) in self.attention.iter_mut().zip(&rows.attention) {
-                *sum += u64::from(column[at]) * u64::from(ATTENTION_UNIT_MS);
             }
             for place in clicks {
                 let element = elements[usize::from(rows.element[place])].get_or_insert_default();
@@ -188,6 +196,39 @@ impl Tally {
             match self.elements.get_mut(number) {
                 Some(element) => element.add_all(&found),
                 None => drop(self.elements.insert(*number, found)),
+            }
+        }
+    }
+
+    /// Adds what is of page views as such, column by column.
+    fn add_columns(&mut self, rows: &Rows, chosen: &[bool]) {
+        for (sum, column) in self.attention.iter_mut().zip(&rows.attention) {
+            let units: u64 = column.iter().zip(chosen).map(|(units, is)| if *is { u64::from(*units) } else { 0 }).sum();
+            *sum += units * u64::from(ATTENTION_UNIT_MS);
+        }
+        let places = || chosen.iter().zip(0..).filter(|(is_chosen, _)| **is_chosen).map(|(_, at): (_, usize)| at);
+        self.last_ms = places().map(|at| rows.at_ms[at]).fold(self.last_ms, i64::max);
+        let begun: Vec<usize> = places().filter(|at| rows.is_begun[*at] != 0).collect();
+        self.views += begun.len() as u64;
+        let mut doms: Vec<Option<DomTally>> = vec![None; rows.doms.len()];
+        for &at in &begun {
+            self.depths[usize::from(rows.depth[at].min(DEPTHS))] += 1;
+            let at_ms = rows.at_ms[at];
+            let dom =
+                doms[usize::from(rows.dom[at])].get_or_insert(DomTally { views: 0, first_ms: at_ms, last_ms: at_ms });
+            dom.add(DomTally { views: 1, first_ms: at_ms, last_ms: at_ms });
+        }
+        for (dom, found) in rows.doms.iter().zip(doms) {
+            if let Some(found) = found {
+                self.add_dom(dom, found);
+            }
+        }
+        for (sizes, column) in self.sizes.iter_mut().zip(rows.viewport.iter().chain(&rows.page)) {
+            // There are few different ones, which come one after another then.
+            let mut sorted: Vec<u16> = begun.iter().map(|at| column[*at]).collect();
+            sorted.sort_unstable();
+            for same in sorted.chunk_by(|one, next| one == next) {
+                *sizes.entry(same[0]).or_default() += same.len() as u64;
             }
         }
     }
@@ -314,9 +355,10 @@ mod tests {
             for part in views.chunks(views.len().div_ceil(parts).max(1)) {
                 let chosen: Vec<View> = part.iter().filter(|view| view.visitor != visitor).cloned().collect();
                 chosen.iter().for_each(|view| one_by_one.add_view(view));
-                by_columns.add_rows(&rows_of(part), |at| part[at].visitor != visitor);
+                let are_chosen: Vec<bool> = part.iter().map(|view| view.visitor != visitor).collect();
+                by_columns.add_rows(&rows_of(part), &are_chosen);
                 let mut of_part = Tally::default();
-                of_part.add_rows(&rows_of(&chosen), |_| true);
+                of_part.add_rows(&rows_of(&chosen), &vec![true; chosen.len()]);
                 by_sums.add_sums(&Sums::unpack(&of_part.pack()).unwrap());
             }
             prop_assert_eq!(&by_columns, &one_by_one);
