@@ -418,6 +418,44 @@ fn recordings_are_not_given_up_for_a_database_that_knows_less() {
     open().unwrap();
 }
 
+/// A copy is as good as what was lost where no recording came since, however often the server was started meanwhile. Sabotage: count how
+/// often it was asked what nothing knows of, write the mark whenever it is asked, or do not count what becomes one object.
+#[test]
+fn a_copy_that_knows_every_recording_is_opened_however_long_ago_it_was_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, mark) = (directory.path().join("captures.db"), directory.path().join("captures.db-mark"));
+    let sweep = || assert_eq!(Recorder::open(&directory).captures.remove_orphans(at(NOW_MS)).unwrap(), 0);
+    let marked = || std::fs::read_to_string(&mark).unwrap();
+    // Also where there is no recording: that the database is lost is seen all the same.
+    sweep();
+    let first = marked();
+    let recorder = Recorder::open(&directory);
+    recorder.send(&of(1), 0, 0, json!([meta(0, "/a"), full(1, "x")])).unwrap();
+    drop(recorder);
+    // Before the recording is in a mark.
+    let copy = std::fs::read(&path).unwrap();
+    sweep();
+    let second = marked();
+    assert_ne!(first, second);
+    let inode = || std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&mark).unwrap());
+    let written = inode();
+    for _ in 0..3 {
+        sweep();
+        assert_eq!((marked(), inode()), (second.clone(), written), "nothing is written where nothing was learned");
+    }
+    std::fs::write(&path, &copy).unwrap();
+    sweep();
+    assert_eq!(marked(), second);
+    // A recording that became one object is no more what the copy knows.
+    let recorder = Recorder::open(&directory);
+    assert_eq!(recorder.captures.merge_replays(at(NOW_MS + DAY_MS)).unwrap(), 1);
+    drop(recorder);
+    sweep();
+    std::fs::write(&path, &copy).unwrap();
+    let refused = Captures::open(directory.path()).map(drop).unwrap_err();
+    assert!(matches!(refused, CaptureError::OlderCopy { .. }), "{refused}");
+}
+
 /// Sabotage: open a file of the first format without the new tables.
 #[test]
 fn captures_of_the_first_format_are_brought_up() {

@@ -1,13 +1,16 @@
-//! The mark beside the database: how often this database was asked what nothing knows of, as it says itself. What a database
-//! does not know is deleted ([`Captures::remove_orphans`](super::Captures::remove_orphans)); to an empty one, to an older copy and
-//! to that of another store that is every recording since. The mark tells these from the one that belongs here, and they are not opened.
+//! The mark beside the database: how much of recordings this database knew when it was asked last what nothing knows of, as it says
+//! itself. What a database does not know is deleted ([`Captures::remove_orphans`](super::Captures::remove_orphans)); to an empty one, to an
+//! older copy and to that of another store that is every recording since. The mark tells these from the one that belongs here, and they
+//! are not opened. A copy that knows as much is as good, however long ago it was made.
+//!
+//! In the table `meta` of the database `learned` counts the blobs that it came to know of, and `sweeps` is the same at the last mark.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
 use super::places::BLOBS;
 use super::schema;
@@ -18,19 +21,19 @@ const FILE_NAME: &str = "captures.db-mark";
 /// The shortest page of SQLite: a file that is shorter is a new database to it, whatever stands in it.
 const SQLITE_PAGE_BYTES_MIN: u64 = 512;
 
-/// How far a database is: its own number, and how often it was asked what nothing knows of.
+/// How far a database is: its own number, and how many blobs it came to know of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Mark {
     instance: i64,
-    sweeps: i64,
+    learned: i64,
 }
 
 impl Mark {
     /// What the mark in `dir` says. One that is not there, or cannot be understood, says nothing.
     fn read(dir: &Path) -> io::Result<Option<Self>> {
         match fs::read_to_string(dir.join(FILE_NAME)) {
-            Ok(text) => Ok(text.trim_end().split_once(' ').and_then(|(instance, sweeps)| {
-                Some(Self { instance: instance.parse().ok()?, sweeps: sweeps.parse().ok()? })
+            Ok(text) => Ok(text.trim_end().split_once(' ').and_then(|(instance, learned)| {
+                Some(Self { instance: instance.parse().ok()?, learned: learned.parse().ok()? })
             })),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => Ok(None),
             Err(error) => Err(error),
@@ -40,7 +43,7 @@ impl Mark {
     fn write(self, dir: &Path) -> io::Result<()> {
         let (path, new) = (dir.join(FILE_NAME), dir.join(format!("{FILE_NAME}.new")));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        writeln!(file, "{} {}", self.instance, self.sweeps)?;
+        writeln!(file, "{} {}", self.instance, self.learned)?;
         file.sync_all()?;
         fs::rename(&new, &path)?;
         File::open(dir)?.sync_all()
@@ -69,37 +72,47 @@ pub(super) fn refuse_what_knows_less(dir: &Path, path: &Path) -> Result<(), Capt
     let read = || -> Result<(Option<i64>, Option<i64>), rusqlite::Error> {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection.busy_timeout(schema::BUSY)?;
-        let number = |name| {
-            let select = "SELECT (SELECT value FROM meta WHERE name = ?1)";
-            connection.query_row(select, [name], |row| row.get(0))
-        };
-        Ok((number("instance")?, number("sweeps")?))
+        let instance = connection.query_row("SELECT value FROM meta WHERE name = 'instance'", [], |row| row.get(0));
+        // A version that did not count what it learned has `sweeps` alone.
+        let learned = "SELECT max(value) FROM meta WHERE name IN ('learned', 'sweeps')";
+        Ok((instance.optional()?, connection.query_row(learned, [], |row| row.get(0))?))
     };
     // Whether it can be read at all is found out by who opens it.
-    let Ok((instance, sweeps)) = read() else { return Ok(()) };
-    if instance == Some(mark.instance) && sweeps.unwrap_or(0) >= mark.sweeps {
+    let Ok((instance, learned)) = read() else { return Ok(()) };
+    if instance == Some(mark.instance) && learned.unwrap_or(0) >= mark.learned {
         return Ok(());
     }
     Err(CaptureError::OlderCopy { path: path.to_owned(), mark: dir.join(FILE_NAME) })
 }
 
-/// Notes that the database of `connection`, in `dir`, is asked once more what nothing knows of: first in itself, so that a loss of
-/// power leaves no mark that is ahead of it.
+/// Notes that the database of `transaction` comes to know of a blob.
+pub(super) fn learn(transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
+    // A version that did not count may have gone on with `sweeps` meanwhile.
+    let count =
+        "INSERT INTO meta SELECT 'learned', coalesce(max(value), 0) + 1 FROM meta WHERE name IN ('learned', 'sweeps')
+        ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    transaction.prepare(count)?.execute([]).map(drop)
+}
+
+/// Brings the mark in `dir` up to what the database of `connection` knows, which is to be asked what nothing knows of: first in the
+/// database itself, so that a loss of power leaves no mark that is ahead of it. Where nothing was learned since the last mark nothing is
+/// written.
 pub(super) fn advance(connection: &mut Connection, dir: &Path) -> Result<io::Result<()>, rusqlite::Error> {
+    let select =
+        "SELECT (SELECT value FROM meta WHERE name = 'instance'), (SELECT value FROM meta WHERE name = 'learned'),
+        (SELECT value FROM meta WHERE name = 'sweeps')";
+    let (instance, learned, sweeps): (i64, Option<i64>, Option<i64>) =
+        connection.query_row(select, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let marked = sweeps.unwrap_or(0);
+    // What was learned before it was counted is in no mark yet.
+    let mark = Mark { instance, learned: learned.map_or(marked + 1, |learned| learned.max(marked)) };
+    if sweeps == Some(mark.learned) && Mark::read(dir).is_ok_and(|there| there == Some(mark)) {
+        return Ok(Ok(()));
+    }
     connection.pragma_update(None, "synchronous", "FULL")?;
-    let advanced = (|| {
-        let transaction = connection.transaction()?;
-        transaction
-            .execute("INSERT INTO meta VALUES ('sweeps', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1", [])?;
-        let mark = transaction.query_row(
-            "SELECT instance.value, sweeps.value FROM meta instance, meta sweeps
-             WHERE instance.name = 'instance' AND sweeps.name = 'sweeps'",
-            [],
-            |row| Ok(Mark { instance: row.get(0)?, sweeps: row.get(1)? }),
-        )?;
-        transaction.commit()?;
-        Ok(mark)
-    })();
+    let noted = connection
+        .execute("INSERT OR REPLACE INTO meta VALUES ('learned', ?1), ('sweeps', ?1)", params![mark.learned])
+        .map(drop);
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    advanced.map(|mark: Mark| mark.write(dir))
+    noted.map(|()| mark.write(dir))
 }

@@ -290,6 +290,7 @@ fn note_written(transaction: &Transaction<'_>, replay: i64, written: &Written, l
         params![replay, name, is_away, bytes.cast_signed()],
     )?;
     let object = transaction.last_insert_rowid();
+    mark::learn(transaction)?;
     let mut freed = 0;
     for (seq, start, loose_bytes) in chunks {
         transaction

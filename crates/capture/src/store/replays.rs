@@ -9,7 +9,7 @@ use zenovay_domain::{SessionId, TimeRange, Timestamp, VisitorId, WebsiteId};
 
 use super::places::{self, BLOBS};
 use super::schema::{hidden_before, shown};
-use super::{Captures, DAY_MS, Filter, Row, Shared};
+use super::{Captures, DAY_MS, Filter, Row, Shared, mark};
 use crate::record::ReplayCapture;
 use crate::replay::{IDLE_MS, Mark, MarkKind, NewChunk, ReplayRefused, ReplaySummary, milliseconds_of};
 use crate::{BlobError, BlobName, CaptureError, GroupId};
@@ -346,6 +346,7 @@ pub(super) fn add(transaction: &Transaction<'_>, website: &[u8; 16], capture: &R
         // Sent twice at a time: nothing knows of the second.
         return places::doom_stray(transaction, &capture.blob);
     }
+    mark::learn(transaction)?;
     places::keep(transaction, &capture.blob, capture.bytes)?;
     for (place, view) in summary.views.iter().enumerate() {
         transaction.prepare("INSERT INTO replay_views VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?.execute(
