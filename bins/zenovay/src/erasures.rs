@@ -20,6 +20,8 @@ use crate::files::sync_dir;
 
 /// The name of the file.
 pub const ERASURES: &str = "erasures";
+/// What of a line that is no erasure is told at most, in characters.
+const TOLD_MAX: usize = 80;
 
 /// One visitor was erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +45,16 @@ impl fmt::Display for Erasure {
 #[error("not a line of erasures")]
 pub struct InvalidErasure;
 
+/// A list with a line that is no erasure.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} is not an erasure: {text:?}")]
+pub struct InvalidErasures {
+    /// Which line, from 1.
+    pub line: usize,
+    /// What stands there, cut when it is long.
+    pub text: String,
+}
+
 impl FromStr for Erasure {
     type Err = InvalidErasure;
 
@@ -61,21 +73,25 @@ impl FromStr for Erasure {
 /// # Errors
 /// When it cannot be read, or a line in it is something else.
 pub fn read(path: &Path) -> io::Result<BTreeSet<Erasure>> {
-    let lines = match fs::read_to_string(path) {
+    let lines = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
         lines => lines?,
     };
-    parse(&lines)
+    // What is no text is in the words about its line.
+    parse(&String::from_utf8_lossy(&lines)).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// The erasures in `lines`, of a file.
 ///
 /// # Errors
 /// When a line is something else.
-pub(crate) fn parse(lines: &str) -> io::Result<BTreeSet<Erasure>> {
+pub(crate) fn parse(lines: &str) -> Result<BTreeSet<Erasure>, InvalidErasures> {
     let whole = lines.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    let invalid = |error: InvalidErasure| io::Error::new(io::ErrorKind::InvalidData, error);
-    whole.lines().map(|line| line.parse().map_err(invalid)).collect()
+    let read = |(at, line): (usize, &str)| {
+        let text = || line.chars().take(TOLD_MAX).collect();
+        line.parse().map_err(|_not_one: InvalidErasure| InvalidErasures { line: at + 1, text: text() })
+    };
+    whole.lines().enumerate().map(read).collect()
 }
 
 /// Writes `erasures` to `path`, in the place of what is there.
@@ -166,6 +182,8 @@ mod tests {
         assert_eq!(all.iter().map(|erasure| erasure.visitor).collect::<Vec<_>>(), [visitor, VisitorId(0)]);
         assert_eq!((all[0].website, all[1].at.millis_since(all[0].at)), (website, 1));
         fs::write(&path, "something else\n").unwrap();
-        assert!(erasures.all().is_err());
+        fs::write(&path, [&whole[..], b"something else\n"].concat()).unwrap();
+        let error = erasures.all().unwrap_err();
+        assert_eq!(error.to_string(), "line 2 is not an erasure: \"something else\"");
     }
 }

@@ -66,9 +66,12 @@ pub(crate) fn unfinished(path: &Path) -> PathBuf {
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = unfinished(path);
     let mut file = create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        // On a full disk it is in the way.
+        let _ = fs::remove_file(&new);
+    }
+    written?;
     path.parent().map_or(Ok(()), sync_dir)
 }
 

@@ -7,6 +7,7 @@
 //! | `segments/NAME-CONTENT-SHA256.parquet` | sealed events. `CONTENT` tells files of one name apart before they are read |
 //! | `replays/…` | chunks of recordings, under the names that they have |
 //! | `erasures` | all visitors that were known to be erased when the last backup was made |
+//! | `damaged` | the shared files that are known not to be what was written; there is none when all are well |
 //! | `backup-NUMBER-TIME/` | a backup: `manifest.json`, `zenovay.db`, `events.db`, `captures.db`, `erasures`, and `recordings`, the names of its chunks |
 //! | `backup-NUMBER-TIME.tmp/`, `….tmp` | what is being made, or was when the process died; for a bucket that waits in `zenovay.backup` of the data directory |
 //!
@@ -21,6 +22,7 @@ mod database;
 mod manifest;
 mod place;
 mod restore;
+mod rot;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -33,7 +35,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use zenovay_capture::{BlobName, CaptureError, Captures, recorded_blobs};
+use zenovay_capture::{BlobName, CaptureError, Captures, is_whole_blob, recorded_blobs};
 use zenovay_domain::{Clock, Timestamp};
 use zenovay_events::{ChangeError, Copier, EventStore, Moment, SegmentFile, WebsiteRows};
 
@@ -124,8 +126,30 @@ pub enum BackupError {
         problem: String,
     },
     /// Some files of a backup are not what was written.
-    #[error("{}", damaged_words(.0))]
+    #[error("{}. Nothing was restored; --in-part restores the rest", damaged_words(.0))]
     DamagedFiles(Vec<String>),
+    /// The same, as a verification found, of files that backups share.
+    #[error("{}. {}", damaged_words(.damages), noted_words(.not_noted.as_deref()))]
+    Rotten {
+        /// The files, and what is wrong with each.
+        damages: Vec<String>,
+        /// Why no backup will know of it; `None` when the next one does.
+        not_noted: Option<String>,
+    },
+    /// A list of erasures cannot be read.
+    #[error(
+        "{}: {problem}. Visitors who were erased could come back, so nothing is done. Put the line right, or take it out when it is none \
+         of yours; each backup has the erasures of its moment in a file of the same name", path.display()
+    )]
+    Erasures {
+        /// The list.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// There is no directory.
+    #[error("{} is not there: is its disk mounted, and the name right?", .0.display())]
+    NotThere(PathBuf),
     /// What is there is not what the manifest says.
     #[error("the backup is not what was written down when it was made: {}", .0.join("; "))]
     Differs(Vec<String>),
@@ -149,7 +173,16 @@ pub enum BackupError {
 fn damaged_words(damages: &[String]) -> String {
     let files = if damages.len() == 1 { "1 file".to_owned() } else { format!("{} files", damages.len()) };
     let list = damages.join("; ");
-    format!("{files} of the backup cannot be used: {list}. Nothing was restored; --in-part restores the rest")
+    format!("{files} of the backup cannot be used: {list}")
+}
+
+fn noted_words(not_noted: Option<&str>) -> String {
+    match not_noted {
+        None => "The next backup sends again what the server still has of them".to_owned(),
+        Some(why) => format!(
+            "No backup will know of it, for it cannot be noted ({why}): remove them, and the next one sends them again"
+        ),
+    }
 }
 
 impl BackupError {
@@ -187,12 +220,16 @@ pub struct Made {
     pub removed: Vec<String>,
     /// Why others were not that should have been.
     pub not_removed: Option<String>,
+    /// Files of earlier backups that were no longer what was written, and were sent again.
+    pub mended: Vec<String>,
+    /// Those that nobody has any more: the backups that need them can be restored in part.
+    pub not_mended: Vec<String>,
 }
 
 impl Made {
     /// The same for whoever asked.
     pub fn json(&self) -> serde_json::Value {
-        let Self { path, manifest, copied_bytes, removed, not_removed } = self;
+        let Self { path, manifest, copied_bytes, removed, not_removed, mended, not_mended } = self;
         serde_json::json!({
             "backup": path,
             "created_at": manifest.created_at,
@@ -202,6 +239,8 @@ impl Made {
             "damaged": manifest.damaged,
             "removed": removed,
             "not_removed": not_removed,
+            "mended": mended,
+            "not_mended": not_mended,
         })
     }
 }
@@ -291,7 +330,13 @@ impl Backups {
         if let Err(error) = work.pool.sweep(&self.data_dir) {
             tracing::warn!(%error, "files that no backup needs may be left in the place of backups");
         }
-        Ok(Made { path: place.at(&work.name), manifest, copied_bytes, removed, not_removed })
+        let Pool { place: there, rotten, mended, .. } = &mut work.pool;
+        let left = rot::settle(&mut **there, rotten, mended).unwrap_or_else(|error| {
+            tracing::warn!(%error, "which files of backups are damaged cannot be written down");
+            rotten.clone()
+        });
+        let (mended, not_mended) = (mended.iter().cloned().collect(), left.into_iter().collect());
+        Ok(Made { path: place.at(&work.name), manifest, copied_bytes, removed, not_removed, mended, not_mended })
     }
 
     /// Whether a backup is being made.
@@ -313,14 +358,33 @@ impl Backups {
 /// The finished backups at `place`, the oldest first. What cannot be read as one is not among them.
 ///
 /// # Errors
-/// [`BackupError::File`] when it cannot be looked at.
+/// [`BackupError`] when it cannot be looked at, is not there, or has something else in it.
 pub fn list(place: &BackupPlace, config: &Config) -> Result<Vec<Listed>, BackupError> {
     let place = place::open(place, config, None)?;
     let mut all = Vec::new();
     for name in folders(&*place)? {
         all.extend(listed(&*place, &name)?);
     }
+    if all.is_empty() {
+        expect_place(&*place)?;
+    }
     Ok(all)
+}
+
+/// Refuses what is not there, and what has something else in it than backups.
+fn expect_place(place: &dyn Place) -> Result<(), BackupError> {
+    if let BackupPlace::Dir(dir) = place.address()
+        && !dir.exists()
+    {
+        return Err(BackupError::NotThere(dir.clone()));
+    }
+    let failed = |cause| BackupError::io(&place.address().at(MARKER), cause);
+    match read_whole(place, MARKER) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+        Err(_) if place.is_empty().map_err(failed)? => Ok(()),
+        Err(_) => Err(BackupError::NotBackups(place.address().clone())),
+    }
 }
 
 /// What there is at a place of backups.
@@ -395,12 +459,20 @@ fn number(name: &str) -> u64 {
 }
 
 /// The erasures in the file `name` of `place`; none when there is no file.
-fn read_erasures(place: &dyn Place, name: &str) -> io::Result<BTreeSet<Erasure>> {
-    match read_whole(place, name) {
-        Ok(lines) => erasures::parse(&String::from_utf8(lines).map_err(io::Error::other)?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
-        Err(error) => Err(error),
-    }
+fn read_erasures(place: &dyn Place, name: &str) -> Result<BTreeSet<Erasure>, BackupError> {
+    let lines = match read_whole(place, name) {
+        Ok(lines) => lines,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(BackupError::io(&place.address().at(name), error)),
+    };
+    // What is no text is in the words about its line.
+    let all = erasures::parse(&String::from_utf8_lossy(&lines));
+    all.map_err(|error| BackupError::Erasures { path: place.address().at(name), problem: error.to_string() })
+}
+
+/// What files of the name and content of the shared segment `stored` have in common, and the SHA-256 that it was written with.
+fn segment_of(stored: &str) -> Option<(&str, &str)> {
+    stored.strip_prefix(SEGMENTS)?.strip_prefix('/')?.strip_suffix(".parquet")?.rsplit_once('-')
 }
 
 /// The totals of a website as they are written down.
@@ -418,6 +490,10 @@ struct Pool {
     place: Box<dyn Place>,
     /// The files with sealed events that are there, by name and content.
     segments: BTreeMap<String, StoredFile>,
+    /// The shared files that are there and are not what was written, by the names that they have there.
+    rotten: BTreeSet<String>,
+    /// Those that were and were sent again.
+    mended: BTreeSet<String>,
 }
 
 impl Pool {
@@ -441,7 +517,8 @@ impl Pool {
             Err(cause) => return Err(failed(cause)),
         }
         place.hold()?;
-        let mut pool = Self { place, segments: BTreeMap::new() };
+        let rotten = rot::noted(&*place).map_err(|cause| BackupError::io(&place.address().at(rot::LIST), cause))?;
+        let mut pool = Self { place, segments: BTreeMap::new(), rotten, mended: BTreeSet::new() };
         pool.read_segments()?;
         Ok(pool)
     }
@@ -458,8 +535,7 @@ impl Pool {
     fn read_segments(&mut self) -> Result<(), BackupError> {
         let segments = &mut self.segments;
         let read = self.place.files(SEGMENTS, &mut |stored, bytes| {
-            let name = stored.rsplit('/').next().unwrap_or(stored);
-            if let Some((key, sha256)) = name.strip_suffix(".parquet").and_then(|name| name.rsplit_once('-')) {
+            if let Some((key, sha256)) = segment_of(stored) {
                 let segment = key.rsplit_once('-').map_or(key, |(segment, _)| segment);
                 let file = StoredFile {
                     name: format!("{SEGMENTS}/{segment}.parquet"),
@@ -479,9 +555,17 @@ impl Pool {
         format!("{}-{:016x}", file.name.trim_end_matches(".parquet"), file.content)
     }
 
-    /// The file, when it is there.
+    /// The file, when it is there and not known to be damaged.
     fn segment(&self, file: &SegmentFile) -> Option<&StoredFile> {
-        self.segments.get(&Self::key(file)).filter(|stored| stored.bytes == file.bytes)
+        let is_whole = |stored: &&StoredFile| stored.bytes == file.bytes && !self.rotten.contains(&stored.stored);
+        self.segments.get(&Self::key(file)).filter(is_whole)
+    }
+
+    /// Notes that the shared file `stored` was written, in the place of a damaged one if there was.
+    fn written(&mut self, stored: &str) {
+        if self.rotten.remove(stored) {
+            self.mended.insert(stored.to_owned());
+        }
     }
 
     /// Copies the file. Gives what is wrong with it when it cannot be read, or is not as long as it was.
@@ -498,12 +582,17 @@ impl Pool {
                 BackupError::copy(&file.path, &self.place.address().at(&format!("{SEGMENTS}/{key}")), error)
             })?,
         };
-        self.segments.insert(key, StoredFile { name: format!("{SEGMENTS}/{}", file.name), stored, bytes, sha256 });
-        if bytes == file.bytes {
-            return Ok(Ok(bytes));
+        let damaged = |words: String| Ok(Err(io::Error::new(io::ErrorKind::InvalidData, words)));
+        // One that is there and is sent again is not what was written, or not as long.
+        if self.segments.get(&key).is_some_and(|before| before.sha256 != sha256) {
+            return damaged("its content is not what it was when it was backed up first".to_owned());
         }
-        let words = format!("it has {bytes} bytes, and {} were written", file.bytes);
-        Ok(Err(io::Error::new(io::ErrorKind::InvalidData, words)))
+        self.written(&stored);
+        self.segments.insert(key, StoredFile { name: format!("{SEGMENTS}/{}", file.name), stored, bytes, sha256 });
+        if bytes != file.bytes {
+            return damaged(format!("it has {bytes} bytes, and {} were written", file.bytes));
+        }
+        Ok(Ok(bytes))
     }
 
     /// Removes all backups but the `keep` newest, and adds those that are gone to `removed`.
@@ -576,11 +665,17 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn run(&mut self) -> Result<(Manifest, u64), BackupError> {
+        // What would end it at last ends it before anything is copied.
+        read_erasures(&*self.pool.place, ERASURES)?;
+        let number = folders(&*self.pool.place)?.last().map_or(0, |name| number(name)) + 1;
+        if matches!(self.pool.place.address(), BackupPlace::Dir(_)) {
+            let found = rot::look(&*self.pool.place, number, self.way)?;
+            self.pool.rotten.extend(found);
+        }
         self.copy_what_stays()?;
         let now = self.backups.clock.now();
-        let last = folders(&*self.pool.place)?.last().map_or(0, |name| number(name));
         let time: String = now.to_string().chars().filter(|c| *c != ':').collect();
-        self.name = format!("{PREFIX}{:06}-{time}", last + 1);
+        self.name = format!("{PREFIX}{number:06}-{time}");
         let begun = self.pool.place.begin(&self.backups.data_dir, &self.name);
         self.made = begun.map_err(|cause| self.pool.failed(&self.name, cause))?;
         files::make_dir(&self.made).map_err(|cause| BackupError::io(&self.made, cause))?;
@@ -654,7 +749,10 @@ impl Work<'_> {
     fn copy_blob(&mut self, name: &BlobName) -> Result<u64, BackupError> {
         let failed = |pool: &Pool, cause| pool.failed(name.as_str(), cause);
         self.way.go_on().map_err(|error| BackupError::copy(&self.made, &self.made, error))?;
-        if let Some(bytes) = self.pool.place.length(name.as_str()).map_err(|cause| failed(&self.pool, cause))? {
+        let is_rotten = self.pool.rotten.contains(name.as_str());
+        if !is_rotten
+            && let Some(bytes) = self.pool.place.length(name.as_str()).map_err(|cause| failed(&self.pool, cause))?
+        {
             return Ok(bytes);
         }
         let started = std::time::Instant::now();
@@ -665,7 +763,12 @@ impl Work<'_> {
                 return Ok(0);
             }
         };
+        if is_rotten && !is_whole_blob(name, &bytes) {
+            self.damaged.push(format!("{name}: its content is not what was written"));
+            return Ok(bytes.len() as u64);
+        }
         self.pool.place.put(name.as_str(), &bytes).map_err(|cause| failed(&self.pool, cause))?;
+        self.pool.written(name.as_str());
         self.copied_bytes += bytes.len() as u64;
         self.way.pause(started);
         Ok(bytes.len() as u64)
@@ -721,7 +824,7 @@ impl Work<'_> {
             damaged: std::mem::take(&mut self.damaged),
         };
         let failed = |pool: &Pool, cause| pool.failed(ERASURES, cause);
-        let known = read_erasures(&*self.pool.place, ERASURES).map_err(|cause| failed(&self.pool, cause))?;
+        let known = read_erasures(&*self.pool.place, ERASURES)?;
         let known: BTreeSet<Erasure> = known.union(&erased).copied().collect();
         let lines = erasures::lines(&known);
         self.pool.place.put(ERASURES, lines.as_bytes()).map_err(|cause| failed(&self.pool, cause))?;

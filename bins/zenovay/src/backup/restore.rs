@@ -10,7 +10,7 @@ use zenovay_events::{Copier, Moment};
 
 use super::manifest::{BlobTotals, Manifest, StoredFile, WebsiteTotals};
 use super::place::{self, Place};
-use super::{BackupError, CAPTURES, EVENTS, METADATA, REPLAYS, database, folders, newest, read_erasures};
+use super::{BackupError, CAPTURES, EVENTS, METADATA, REPLAYS, database, folders, newest, read_erasures, rot};
 use crate::causes::with_causes;
 use crate::config::{BackupPlace, Config};
 use crate::data_dir::{self, LOCK, RESTORING};
@@ -103,7 +103,8 @@ pub fn restore(config: &Config, what: &Restore<'_>) -> Result<Restored, BackupEr
     }
     // Before anything is done, so that what cannot be read is no surprise at the end.
     let later = later_erasures(&opened, what.old)?;
-    let mut work = Work { backup: &opened, target, metadata: &metadata, damaged: opened.manifest.damaged.clone() };
+    let mut work = Work::new(&opened, target, &metadata);
+    work.damaged.clone_from(&opened.manifest.damaged);
     work.all(!what.in_part)?;
     let damaged = work.damaged;
     if let Some(old) = what.old {
@@ -150,10 +151,7 @@ fn begin(target: &Path) -> Result<(), BackupError> {
 /// The erasures that are not in the backup: of the place of backups, of its newest backup, for the list of the place may have been
 /// lost, and of the old data directory.
 fn later_erasures(opened: &Opened, old: Option<&Path>) -> Result<BTreeSet<Erasure>, BackupError> {
-    let read = |name: &str| {
-        let at = opened.place.address().at(name);
-        read_erasures(&*opened.place, name).map_err(|cause| BackupError::io(&at, cause))
-    };
+    let read = |name: &str| read_erasures(&*opened.place, name);
     let of_backup = |manifest: &Manifest| {
         let list = manifest.files.iter().find(|file| file.name == ERASURES);
         list.map_or(Ok(BTreeSet::new()), |file| read(&file.stored))
@@ -167,7 +165,10 @@ fn later_erasures(opened: &Opened, old: Option<&Path>) -> Result<BTreeSet<Erasur
             return Err(BackupError::io(old, io::Error::new(io::ErrorKind::NotFound, "it is not a data directory")));
         }
         let path = old.join(ERASURES);
-        all.extend(erasures::read(&path).map_err(|cause| BackupError::io(&path, cause))?);
+        all.extend(erasures::read(&path).map_err(|cause| match cause.kind() {
+            io::ErrorKind::InvalidData => BackupError::Erasures { path: path.clone(), problem: cause.to_string() },
+            _ => BackupError::io(&path, cause),
+        })?);
     }
     let known = of_backup(&opened.manifest)?;
     Ok(all.difference(&known).copied().collect())
@@ -202,9 +203,15 @@ struct Work<'a> {
     /// Where the metadata go.
     metadata: &'a Path,
     damaged: Vec<String>,
+    /// The files among these that backups share, by their names there.
+    rotten: BTreeSet<String>,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    fn new(backup: &'a Opened, target: &'a Path, metadata: &'a Path) -> Self {
+        Self { backup, target, metadata, damaged: Vec::new(), rotten: BTreeSet::new() }
+    }
+
     /// Copies everything. When `all_or_nothing`, damage ends it.
     fn all(&mut self, all_or_nothing: bool) -> Result<(), BackupError> {
         let manifest = &self.backup.manifest;
@@ -296,6 +303,9 @@ impl Work<'_> {
             }
         };
         self.damaged.push(format!("{}: {problem}", file.stored));
+        if Path::new(&file.stored).starts_with(super::SEGMENTS) {
+            self.rotten.insert(file.stored.clone());
+        }
         if must_be_whole && to.exists() {
             fs::remove_file(to).map_err(|cause| BackupError::io(to, cause))?;
         }
@@ -311,7 +321,7 @@ impl Work<'_> {
         }
         let mut failed = None;
         let target = self.target.to_owned();
-        let mut damaged = Vec::new();
+        let (mut damaged, mut rotten) = (Vec::new(), BTreeSet::new());
         recorded_blobs(&index, &mut |name| {
             let to = target.join(name.as_str());
             let bytes = match place::read_whole(&*self.backup.place, name.as_str()) {
@@ -319,6 +329,7 @@ impl Work<'_> {
                 Err(error) => match self.of_one_file(name.as_str(), error) {
                     Ok(problem) => {
                         damaged.push(format!("{name}: {problem}"));
+                        rotten.insert(name.to_string());
                         return true;
                     }
                     Err(error) => {
@@ -329,6 +340,7 @@ impl Work<'_> {
             };
             if !is_whole_blob(name, &bytes) {
                 damaged.push(format!("{name}: its content is not what was written"));
+                rotten.insert(name.to_string());
             }
             let written = files::make_dir(to.parent().unwrap_or(&target)).and_then(|()| files::create(&to));
             if let Err(cause) = written.and_then(|mut file| file.write_all(&bytes)) {
@@ -340,6 +352,7 @@ impl Work<'_> {
             true
         })?;
         self.damaged.append(&mut damaged);
+        self.rotten.append(&mut rotten);
         if let Some(error) = failed {
             return Err(error);
         }
@@ -359,20 +372,30 @@ fn unlike(file: &StoredFile, copied: &Copied) -> Option<String> {
     (copied.sha256 != file.sha256).then(|| "its content is not what was written".to_owned())
 }
 
-/// Restores a backup to a temporary directory, reads everything that is stored, and compares it with what was written down.
+/// Restores a backup to a temporary directory, reads everything that is stored, and compares it with what was written down. Also reads
+/// what a restore reads beside the backup. What is damaged of what backups share is noted in the place: the next one sends it again.
 ///
 /// # Errors
 /// [`BackupError::Differs`] when it is not the same; others when it cannot be found out.
 pub fn verify(config: &Config, backup: &BackupPlace) -> Result<Verified, BackupError> {
-    let opened = Opened::new(backup, config)?;
+    let mut opened = Opened::new(backup, config)?;
+    later_erasures(&opened, None)?;
     let temporary = opened.place.temporary().map_err(|cause| BackupError::io(&opened.path(), cause))?;
     let mut config = config.clone();
     config.data_dir = temporary.path().join("data");
     config.database_url = None;
     begin(&config.data_dir)?;
     let metadata = config.database_path();
-    let mut work = Work { backup: &opened, target: &config.data_dir, metadata: &metadata, damaged: Vec::new() };
-    work.all(true)?;
+    let mut work = Work::new(&opened, &config.data_dir, &metadata);
+    let restored = work.all(true);
+    let rotten = work.rotten;
+    match restored {
+        Err(BackupError::DamagedFiles(damages)) if !rotten.is_empty() => {
+            let not_noted = rot::note(&mut *opened.place, &rotten).err().map(|error| error.to_string());
+            return Err(BackupError::Rotten { damages, not_noted });
+        }
+        restored => restored?,
+    }
     let marker = config.data_dir.join(RESTORING);
     fs::remove_file(&marker).map_err(|cause| BackupError::io(&marker, cause))?;
     let differences = differences(&config, &opened.manifest)?;

@@ -5,7 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use zenovay_domain::{Clock, Timestamp};
+use zenovay_domain::{Clock, Reading, Timestamp};
 
 use super::{BackupError, Backups, Made, Overview, place};
 use crate::config::{BackupPlace, Config};
@@ -72,7 +72,7 @@ impl std::fmt::Display for BackupSchedule {
 
 /// Tells the metrics and the log of a backup.
 pub(super) fn tell(made: &Made, took: Duration) {
-    let Made { path, manifest, copied_bytes, removed, not_removed } = made;
+    let Made { path, manifest, copied_bytes, removed, not_removed, mended, not_mended } = made;
     metrics::counter!("zenovay_backups_total", "outcome" => "made").increment(1);
     metrics::counter!("zenovay_backup_copied_bytes_total").increment(*copied_bytes);
     metrics::histogram!("zenovay_backup_duration_seconds").record(took);
@@ -83,6 +83,12 @@ pub(super) fn tell(made: &Made, took: Duration) {
     tracing::info!(%backup, rows, copied_bytes, removed, "backup made");
     if let Some(why) = not_removed {
         tracing::error!(%backup, why, "older backups cannot be removed, and are the next time");
+    }
+    for file in mended {
+        tracing::warn!(%backup, file, "a file of earlier backups was damaged where it is, and is sent again: does that disk fail?");
+    }
+    for file in not_mended {
+        tracing::error!(%backup, file, "a file of earlier backups is damaged, and the server has it no more: they can be restored in part");
     }
     for damage in &manifest.damaged {
         tracing::error!(%backup, damage, "a file was damaged when the backup was made: it replaces no other backup");
@@ -137,8 +143,7 @@ impl Scheduled {
                     let reading = clock.reading();
                     let now = reading.steady;
                     if last.is_some_and(|last| schedule.is_due(last, now)) {
-                        // Which are the old ones is told by when they were due: not while the clock is in doubt.
-                        match theirs.make_told(&place, reading.trusted.then_some(keep), true) {
+                        match theirs.make_told(&place, kept(&reading, keep), true) {
                             // Not by its date, which is of the clock that may be wrong: the next would be due at once.
                             Ok(_) => last = Some(Some(now)),
                             // Another one is being made, which may be the one that is due.
@@ -164,6 +169,12 @@ impl Scheduled {
             tracing::error!("backups stopped before");
         }
     }
+}
+
+/// How many backups stay when one is made at `reading`. Which are the old ones is told by when they were due: while the clock is in doubt
+/// all stay.
+fn kept(reading: &Reading, keep: usize) -> Option<usize> {
+    reading.trusted.then_some(keep)
 }
 
 /// When the newest backup at `place` was made.
@@ -225,6 +236,16 @@ mod tests {
         {
             assert_eq!(BackupSchedule::parse(wrong), None, "{wrong}");
         }
+    }
+
+    /// Sabotage: remove whatever the clock says.
+    #[test]
+    fn no_backup_is_removed_by_a_clock_in_doubt() {
+        let now = at("2026-06-13T12:00:00Z");
+        let mut reading = Reading::believed(now);
+        assert_eq!(kept(&reading, 7), Some(7));
+        reading.trusted = false;
+        assert_eq!(kept(&reading, 7), None);
     }
 
     /// Sabotage: leave out what is to come.

@@ -36,6 +36,8 @@ const RETRIES: usize = 2;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// How many objects of a list wait to be looked at.
 const LISTED: usize = 64;
+/// What the name of an object begins with that was written to see whether the bucket takes one; a number comes after it.
+const PROBE: &str = "zenovay-probe-";
 /// What of an answer is told at most, in characters.
 const TOLD_MAX: usize = 200;
 
@@ -171,13 +173,19 @@ impl Bucket {
         })
     }
 
+    /// Whether the object `name` is one of [`probe`](Self::probe), which a key that may not delete leaves behind.
+    pub(crate) fn is_probe(name: &str) -> bool {
+        name.strip_prefix(PROBE)
+            .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+
     /// Writes, reads and deletes a small object.
     ///
     /// # Errors
     /// [`BucketError::Refused`], [`BucketError::Unreachable`].
     pub fn probe(&self) -> Result<(), BucketError> {
         // Of this process, so that two servers that start do not meet.
-        let path = Path::from(format!("{}zenovay-probe-{}", self.prefix, std::process::id()));
+        let path = Path::from(format!("{}{PROBE}{}", self.prefix, std::process::id()));
         let store = Arc::clone(&self.store);
         let done = self.ask("probe", async move {
             store.put(&path, PutPayload::from_static(b"zenovay")).await?;

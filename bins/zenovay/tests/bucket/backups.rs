@@ -83,6 +83,13 @@ fn a_bucket_has_backups_that_share_what_does_not_change_and_those_that_are_kept_
     send(&server, site, 0..50);
     let sealed = || std::fs::read_dir(site.data_dir.join("segments")).into_iter().flatten().count();
     wait_for("a segment", || sealed() > 0);
+    // What `zenovay check` leaves behind with a key that may not delete is nobody else's.
+    s3.ask(&format!("PUT /recordings/{PREFIX}/zenovay-probe-x"), b"x");
+    assert!(fails(site, &["backup", PLACE]).contains("is not empty"));
+    s3.ask(&format!("DELETE /recordings/{PREFIX}/zenovay-probe-x"), b"");
+    s3.ask(&format!("PUT /recordings/{PREFIX}/zenovay-probe-4711"), b"zenovay");
+    assert_eq!(listed(site), [] as [Value; 0]);
+    written(&proxy);
     let first = site.cli(&["backup", PLACE]);
     assert_eq!((&first["rows"], &first["damaged"]), (&50.into(), &json!([])), "{first}");
     let puts = written(&proxy);
@@ -140,7 +147,7 @@ fn a_bucket_has_backups_that_share_what_does_not_change_and_those_that_are_kept_
     assert!(!s3.names(PREFIX).iter().any(|name| name.contains("unneeded")), "what no backup needs is removed");
 }
 
-/// Sabotage: write the manifest first, leave what was begun where it is, or do not compare hashes.
+/// Sabotage: write the manifest first, leave what was begun where it is, do not compare hashes, or send again nothing that is there.
 #[test]
 fn a_backup_in_a_bucket_that_is_cut_short_or_damaged_is_not_restored() {
     let s3 = S3::start(&[]);
@@ -226,6 +233,17 @@ fn a_backup_in_a_bucket_that_is_cut_short_or_damaged_is_not_restored() {
     assert!(words.contains("no answer within 1 seconds") && is_empty(&target.data_dir), "{words}");
     proxy.set(Way::Open);
     assert_eq!(target.cli(&["restore", PLACE])["backup"], made["backup"]);
+
+    // What was found to be damaged is sent again, and nothing is read from the bucket to find it.
+    s3.ask(&format!("PUT {path}"), &damaged);
+    proxy.asked();
+    let mended = site.cli(&["backup", PLACE]);
+    assert_eq!(mended["mended"], json!([segment.strip_prefix("of/backups/").unwrap()]));
+    let read =
+        proxy.asked().into_iter().filter(|asked| asked.starts_with("GET ") && asked.contains(".parquet")).count();
+    assert_eq!((read, s3.ask(&format!("GET {path}"), b"") == whole), (0, true));
+    assert_eq!(site.cli(&["restore", "--verify", PLACE])["rows"], 50);
+    assert!(!s3.names(PREFIX).iter().any(|name| name.ends_with("/damaged")));
 }
 
 /// Sabotage: leave the key of recordings out, print a secret, or tell the doctor of directories alone.

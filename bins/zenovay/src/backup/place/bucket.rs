@@ -54,7 +54,10 @@ impl Place for BucketPlace {
 
     fn is_empty(&self) -> io::Result<bool> {
         let found = || io::Error::from(io::ErrorKind::AlreadyExists);
-        match self.bucket.objects("", &mut |name, _| if name.is_empty() { Ok(()) } else { Err(found()) }) {
+        match self
+            .bucket
+            .objects("", &mut |name, _| if name.is_empty() || Bucket::is_probe(name) { Ok(()) } else { Err(found()) })
+        {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             listed => listed.map(|()| true),
         }
