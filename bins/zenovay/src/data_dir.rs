@@ -2,10 +2,11 @@
 
 use std::fs::{self, File, Metadata, Permissions, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use rustix::process::geteuid;
 
 use crate::bootstrap;
 use crate::config::Config;
@@ -59,6 +60,16 @@ pub enum DataDirError {
     /// A snapshot was being put back.
     #[error("a rollback of the data directory {0} has not ended: run `zenovay rollback` again")]
     RollingBack(PathBuf),
+    /// It is another user's, and this one may not read it.
+    #[error(
+        "the data directory {path} is of the user {owner}, and this is another one: run it as `sudo -u '{owner}' zenovay …`, or as root"
+    )]
+    OtherUser {
+        /// The directory.
+        path: PathBuf,
+        /// The name of its owner, or the number after a `#`.
+        owner: String,
+    },
     /// Another server holds it.
     #[error("another server is running on the data directory {0}")]
     Held(PathBuf),
@@ -87,6 +98,35 @@ pub fn secure(path: &Path) -> Result<(), DataDirError> {
     }
     secure_files(path, &|name| OURS.iter().any(|ours| name.starts_with(ours)))?;
     secure_files(&path.join("segments"), &|name| name.ends_with(".parquet") || name.ends_with(".tmp"))
+}
+
+/// Refuses who is neither root nor the owner of the directory `path`: it is its owner's alone, and to others it looks like one on which
+/// no server runs. Who may see that there is one may also see whose it is; of one that is not there nothing is said.
+///
+/// # Errors
+/// [`DataDirError::OtherUser`], or [`DataDirError::Unusable`] where a directory above may not be looked into.
+pub fn refuse_others(path: &Path) -> Result<(), DataDirError> {
+    refuse_user(path, geteuid().as_raw())
+}
+
+fn refuse_user(path: &Path, user: u32) -> Result<(), DataDirError> {
+    match fs::metadata(path) {
+        Ok(found) if user == 0 || found.uid() == user => Ok(()),
+        Ok(found) => Err(DataDirError::OtherUser { path: path.to_owned(), owner: user_name(found.uid()) }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(cause) => Err(DataDirError::Unusable { path: path.to_owned(), cause }),
+    }
+}
+
+/// The name of the user with the number `id`, as `sudo -u` takes it.
+fn user_name(id: u32) -> String {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let of_line = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+    };
+    users.lines().find_map(of_line).unwrap_or_else(|| format!("#{id}"))
 }
 
 /// The shortest page of SQLite: a file that is shorter is a new database to it, whatever stands in it.
@@ -292,6 +332,19 @@ mod tests {
             assert!(matches!(create(&path), Err(DataDirError::Link(link)) if link == path.join(folder)), "{folder}");
             fs::remove_file(path.join(folder)).unwrap();
         }
+    }
+
+    /// Sabotage: refuse root, or ask the machine who runs this instead of looking whose the directory is.
+    #[test]
+    fn who_is_neither_root_nor_the_owner_is_told_whose_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let owner = fs::metadata(directory.path()).unwrap().uid();
+        refuse_user(directory.path(), owner).unwrap();
+        refuse_user(directory.path(), 0).unwrap();
+        refuse_user(&directory.path().join("none"), 4_711).unwrap();
+        let words = refuse_user(directory.path(), owner + 4_711).unwrap_err().to_string();
+        assert!(words.contains(&format!("sudo -u '{}' zenovay", user_name(owner))), "{words}");
+        assert_eq!((user_name(0), user_name(u32::MAX - 7)), ("root".to_owned(), "#4294967288".to_owned()));
     }
 
     #[test]

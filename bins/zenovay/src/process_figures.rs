@@ -52,6 +52,11 @@ pub fn report() {
     gauge("process_max_fds", open_files_max());
 }
 
+/// How many bytes whoever is not root may still write to the disk of `directory`.
+pub fn free_bytes(directory: &Path) -> Option<u64> {
+    statvfs(directory).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// How many files, sockets and pipes the process has open.
 pub fn open_files() -> Option<u64> {
     fs::read_dir("/proc/self/fd").ok().map(|files| files.count() as u64)

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use zenovay_store::{Metadata, StoreError};
 use crate::backends::OpenCapturesError;
 use crate::backup::{BackupError, Scheduled};
 use crate::causes::with_causes;
-use crate::config::Config;
+use crate::config::{Config, SmtpUrl};
 use crate::control::Control;
 use crate::data_dir::{self, DataDirError, ServerLock};
 use crate::erasures::Erasures;
@@ -30,6 +31,7 @@ use crate::keepers::Keepers;
 use crate::mail::{Mail, MailError};
 use crate::maintenance::Maintenance;
 use crate::passkeys::Passkeys;
+use crate::process_figures::free_bytes;
 use crate::recordings::Recordings;
 use crate::upgrade::{self, UpgradeError};
 use crate::{alerts, backends, bootstrap, http, quota_mail, telemetry};
@@ -91,6 +93,41 @@ impl From<UpgradeError> for ServeError {
             UpgradeError::DataDir(error) => Self::DataDir(error),
             error => Self::Upgrade(error),
         }
+    }
+}
+
+/// With less than this on the disk of the data directory it is full for a server that starts.
+const START_BYTES: u64 = 4 << 20;
+
+impl ServeError {
+    /// What is told of it when the server with the settings `config` did not start: where nothing is free on the disk of its data also
+    /// that, for SQLite calls it an I/O error.
+    pub fn told(&self, config: &Config) -> String {
+        let is_of_disk = match self {
+            Self::DataDir(DataDirError::Unusable { .. })
+            | Self::Metadata(_)
+            | Self::Events(_)
+            | Self::Captures(_)
+            | Self::Salts(_)
+            | Self::Upgrade(_)
+            | Self::Io(_) => true,
+            Self::DataDir(_) | Self::Geo(_) | Self::Mail(_) | Self::Backups(_) | Self::Listen { .. } => false,
+        };
+        let free = free_bytes(&config.data_dir).filter(|_| is_of_disk);
+        told_of_start(self, free, &config.data_dir)
+    }
+}
+
+fn told_of_start(error: &ServeError, free_bytes: Option<u64>, data_dir: &Path) -> String {
+    match free_bytes {
+        Some(..START_BYTES) => {
+            let directory = data_dir.display();
+            format!(
+                "{error}. The disk of {directory} is full: make room and start it again; `df -h {directory}` says how much is free. \
+                 Nothing that was acknowledged is lost"
+            )
+        }
+        _ => error.to_string(),
     }
 }
 
@@ -242,6 +279,12 @@ pub fn run(
         ingest,
     );
     state.mail = Mail::new(config)?.map(Arc::new);
+    if config.smtp_url.as_ref().is_some_and(SmtpUrl::is_password_in_plain) {
+        tracing::warn!(
+            "the password of smtp_url goes over the network without TLS, where others may read it: write smtps://…, or \
+             smtp://…?tls=required"
+        );
+    }
     state.people.has_mail = state.mail.is_some();
     let url = bootstrap::public_url(config, address);
     // Under the address that is printed for people, never under one that a request names.

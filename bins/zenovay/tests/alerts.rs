@@ -149,14 +149,19 @@ fn mail_server() -> (String, Receiver<String>) {
 
 /// The settings of a server on the data in `directory` that tells `sink`.
 fn settings(directory: &Path, sink: &Sink, backups: Option<&Path>) -> Config {
+    let backup_dir = backups.map(|dir| dir.to_str().unwrap().to_owned());
+    settings_with(directory, sink, ServerFlags { backup_dir, ..ServerFlags::default() }, &[])
+}
+
+/// The same with the flags `server`, and the variables `environment`.
+fn settings_with(directory: &Path, sink: &Sink, server: ServerFlags, environment: &[(&str, &str)]) -> Config {
     let common = CommonFlags { data_dir: directory.to_str().map(str::to_owned), ..CommonFlags::default() };
     let server = ServerFlags {
         alert_webhook_url: Some(sink.url.clone()),
         alert_webhook_secret: Some(SECRET.to_owned()),
-        backup_dir: backups.map(|dir| dir.to_str().unwrap().to_owned()),
-        ..ServerFlags::default()
+        ..server
     };
-    Config::load(&common, &server, []).unwrap()
+    Config::load(&common, &server, environment.iter().map(|(name, value)| (name.into(), value.into()))).unwrap()
 }
 
 /// A disk that cannot be looked at: alerts of the one that the test runs on would be others on each machine.
@@ -171,7 +176,11 @@ async fn process(app: &TestApp, sink: &Sink, smtp: Option<&str>, backups: Option
 
 /// The same, whose data seem to be on `disk`.
 async fn process_on(disk: &str, app: &TestApp, sink: &Sink, smtp: Option<&str>, backups: Option<&Path>) -> TestApp {
-    let mut config = settings(app.directory.path(), sink, backups);
+    process_with(disk, app, settings(app.directory.path(), sink, backups), smtp).await
+}
+
+/// The same with the settings `config`.
+async fn process_with(disk: &str, app: &TestApp, mut config: Config, smtp: Option<&str>) -> TestApp {
     app.changed(|state| {
         state.alerts = Alerts::open(&config);
         config.data_dir = disk.into();
@@ -180,6 +189,28 @@ async fn process_on(disk: &str, app: &TestApp, sink: &Sink, smtp: Option<&str>, 
             .map(|url| Arc::new(Mail::over(url, "stats@example.com", "https://stats.example").expect("an address")));
     })
     .await
+}
+
+/// A disk that is full has no room for another file: who was told of it is known all the same.
+///
+/// Sabotage: write a new file alone, or write over it without the room for more.
+#[actix_web::test]
+async fn a_full_disk_is_told_once_though_nothing_new_can_be_written() {
+    let app = TestApp::start().await;
+    let sink = Sink::start();
+    let process = async || process_on(FULL_DISK, &app, &sink, None, None).await;
+    let first = process().await;
+    first.state.alerts.save().unwrap();
+    let known = app.directory.path().join(alerts::ALERTS);
+    let length = std::fs::metadata(&known).unwrap().len();
+    // What is in the way of the new file.
+    std::fs::create_dir(app.directory.path().join("zenovay.alerts.tmp")).unwrap();
+    look(&first).await;
+    assert_eq!(sink.steps(), ["disk_low began", "disk_full began"]);
+    let next = process().await;
+    look_for(&next, OVER_AFTER_MS).await;
+    assert_eq!(sink.steps(), [""; 0], "told before");
+    assert_eq!(std::fs::metadata(&known).unwrap().len(), length);
 }
 
 async fn look(app: &TestApp) {
@@ -285,13 +316,7 @@ async fn what_is_not_taken_is_sent_again_later() {
     let sink = Sink::start();
     let process = async || process(&app, &sink, None, Some(&backups)).await;
     let first = process().await;
-    let alerts_found = |app: &TestApp| {
-        // It waits for what is outside, on a thread of its own as in a server.
-        let state: &AppState = &app.state;
-        let report = std::thread::scope(|scope| scope.spawn(|| examine(&Patient::of(state, None))).join().unwrap());
-        let found = report.checks.iter().find(|check| check.check == "alerts").unwrap();
-        (found.problem, found.seen.clone())
-    };
+    let alerts_found = |app: &TestApp| found(app, "alerts");
     assert_eq!(alerts_found(&first).0, None);
     *sink.answer.lock() = "307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/";
     let mut asked = Vec::new();
@@ -362,6 +387,104 @@ async fn a_backup_that_fails_is_told_and_a_test_says_whether_anybody_hears_it() 
         let line = page.lines().find_map(|line| line.strip_prefix(&begin)).expect(&begin);
         assert!(line.parse::<u64>().unwrap() >= 1, "{begin}{line}");
     }
+}
+
+/// What the check `name` of the doctor found. It waits for what is outside, on a thread of its own as in a server.
+fn found(app: &TestApp, name: &str) -> (Option<&'static str>, String) {
+    let state: &AppState = &app.state;
+    let report = std::thread::scope(|scope| scope.spawn(|| examine(&Patient::of(state, None))).join().unwrap());
+    let found = report.checks.iter().find(|check| check.check == name).unwrap();
+    (found.problem, found.seen.clone())
+}
+
+/// A backup that is being made may be the one that is missing, and one on the disk of the data is for the doctor to note.
+///
+/// Sabotage: tell of a missing backup while one is made, take what is begun for what was left, or wake somebody for the disk.
+#[actix_web::test]
+async fn a_backup_that_is_being_made_or_is_on_the_same_disk_is_no_alert() {
+    let app = TestApp::start().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let backups = elsewhere.path().join("backups");
+    let sink = Sink::start();
+    let process = process_on(elsewhere.path().to_str().unwrap(), &app, &sink, None, Some(&backups)).await;
+    // The disk may be the one that is full here.
+    let told = || sink.steps().into_iter().filter(|step| !step.starts_with("disk")).collect::<Vec<String>>();
+    let state = Arc::clone(&process.state);
+    let place = BackupPlace::Dir(backups.clone());
+    let begun = || {
+        let folders = std::fs::read_dir(&backups).into_iter().flatten().flatten();
+        folders
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .any(|name| name.ends_with(".tmp") && name.starts_with("backup-"))
+    };
+    // It waits for who erases, which is a thread until it is told to end.
+    let ((holds, held), (end, ends)) = (channel::<()>(), channel::<()>());
+    let theirs = Arc::clone(&state);
+    let erasing = std::thread::spawn(move || {
+        let _turn = theirs.erasures.turn();
+        holds.send(()).unwrap();
+        // The test that fails tells nothing more.
+        let _ = ends.recv();
+    });
+    held.recv().unwrap();
+    let (theirs, to) = (Arc::clone(&state), place.clone());
+    let made = std::thread::spawn(move || theirs.backups.make_told(&to, None, false).map(drop));
+    let started = std::time::Instant::now();
+    while !begun() {
+        assert!(started.elapsed() < std::time::Duration::from_secs(60), "no backup is begun");
+        std::thread::yield_now();
+    }
+    look(&process).await;
+    assert_eq!(told(), [""; 0], "it is being made");
+    let (problem, seen) = found(&process, "backup");
+    assert!(problem == Some("backup_missing") && seen.contains("none in"), "{seen}");
+    drop(end);
+    erasing.join().unwrap();
+    made.join().unwrap().unwrap();
+    assert_eq!(found(&process, "backup").0, Some("backup_same_disk"));
+    look(&process).await;
+    assert_eq!(told(), [""; 0]);
+}
+
+/// A bucket that does not answer is looked at each five minutes, and is an alert after a quarter of an hour.
+///
+/// Sabotage: look each minute, wait for an hour, or tell at the first look.
+#[actix_web::test]
+async fn backups_in_a_bucket_are_looked_at_seldom_and_sooner_in_doubt() {
+    let app = TestApp::start().await;
+    let bucket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", bucket.local_addr().unwrap());
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counts = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for mut stream in bucket.incoming().map_while(Result::ok) {
+            counts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            // To its end, so that the client reads the answer.
+            let head = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+            assert!(head.count() > 0, "nothing was asked");
+            let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+    });
+    let sink = Sink::start();
+    let environment = [
+        ("ZENOVAY_BACKUP_BUCKET_ENDPOINT", endpoint.as_str()),
+        ("ZENOVAY_BACKUP_BUCKET_KEY_ID", "id"),
+        ("ZENOVAY_BACKUP_BUCKET_SECRET", "secret"),
+    ];
+    let flags = ServerFlags { backup_dir: Some("s3://backups/x".to_owned()), ..ServerFlags::default() };
+    let config = settings_with(app.directory.path(), &sink, flags, &environment);
+    let process = process_with(NO_DISK, &app, config, None).await;
+    let (mut looked, mut told) = (Vec::new(), Vec::new());
+    for minute in 0..=20 {
+        let before = asked.load(std::sync::atomic::Ordering::Relaxed);
+        look(&process).await;
+        if asked.load(std::sync::atomic::Ordering::Relaxed) > before {
+            looked.push(minute);
+        }
+        told.extend(sink.steps().into_iter().map(|step| (minute, step)));
+        app.clock.advance_ms(MINUTE_MS);
+    }
+    assert_eq!((looked, told), (vec![0, 5, 10, 15, 20], vec![(15, "backup began".to_owned())]));
 }
 
 /// A clock that is not believed is told, and what depends on it is not concluded from it.

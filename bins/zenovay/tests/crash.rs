@@ -179,6 +179,17 @@ fn a_full_disk_is_a_503_that_recovers_when_space_returns() {
     assert_eq!(acknowledged.len() as u64 + u64::from(refused), sent.len() as u64);
     assert_exactly_once(&acknowledged, &server.views_by_path(&site.website_id, &site.key), &sent);
     server.kill();
+    // A server that is started while nothing is free says in words why it ends.
+    let filled = run("dd", &["if=/dev/zero", &format!("of={}", text(&ballast)), "bs=4k"]);
+    assert!(filled.is_err(), "the disk is not full");
+    let refused = Command::new("timeout")
+        .args(["60", process::BINARY, "serve", "--listen", "127.0.0.1:0", "--config", text(&site.config)])
+        .args(["--data-dir", text(&site.data_dir)])
+        .output()
+        .expect("timeout runs");
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(words.contains("is full: make room") && words.contains("df -h"), "{refused:?}");
+    std::fs::remove_file(&ballast).expect("the ballast goes");
     let server = site.serve();
     assert_exactly_once(&acknowledged, &server.views_by_path(&site.website_id, &site.key), &sent);
     server.kill();

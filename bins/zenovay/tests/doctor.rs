@@ -355,10 +355,15 @@ fn a_healthy_system_says_so_and_each_fault_is_named_alone() {
 fn a_server_that_is_set_up_wrong_is_told_what() {
     let directory = tempfile::tempdir().expect("a directory");
     let settings = "backup_keep = 3\nlisten = \"127.0.0.1:1\"\npublic_url = \"http://127.0.0.1:8080\"\n\
-                    smtp_url = \"smtp://mail.invalid:25\"\nmail_from = \"stats@example.com\"\n";
+                    smtp_url = \"smtp://user:canary@mail.invalid:25\"\nmail_from = \"stats@example.com\"\n";
     let site = Site::create(&directory.path().join("data"), directory.path(), settings);
     let few = ["bash", "-c", "ulimit -n 400; exec \"$@\"", "few files"];
     let server = site.serve_with(&few, &[("ZENOVAY_COLOUR", "blue")]);
+    let log = server.log();
+    assert!(
+        log.contains("the password of smtp_url goes over the network without TLS") && !log.contains("canary"),
+        "{log}"
+    );
     let visit = Visit::pay(&site, &[], &[]);
     let always = ["setting_unused", "backup_not_set", "name_unknown", "mail_fails", "open_files_few"];
     let found = visit.problems();

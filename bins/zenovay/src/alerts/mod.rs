@@ -16,7 +16,9 @@ mod book;
 mod webhook;
 
 use std::collections::{HashMap, HashSet};
+use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +47,9 @@ use crate::mail::Mail;
 
 /// The file in the data directory that has who was told of what.
 pub const ALERTS: &str = "zenovay.alerts";
+
+/// The length of that file is a multiple of this, of which some is free, so that more can be written over it where the disk is full.
+const ROOM_BYTES: usize = 16_384;
 
 /// How often the server looks.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -159,13 +164,41 @@ impl Alerts {
     /// When it cannot be written; then it is known until the process ends.
     pub fn save(&self) -> io::Result<()> {
         let text = serde_json::to_vec(&*self.book.lock())?;
-        files::replace(&self.path, &text)
+        // What is told may be that the disk is full, and then there is room for no other file.
+        files::replace(&self.path, &padded(text.clone(), ROOM_BYTES))
+            .or_else(|error| write_over(&self.path, text, error))
     }
 
     /// Why the last delivery over `channel` failed, if it did.
     pub fn trouble(&self, channel: Channel) -> Option<String> {
         self.book.lock().trouble(channel).map(str::to_owned)
     }
+}
+
+/// `text` with spaces after it, which are no part of it, up to a whole number of `bytes`, of which a quarter at least is room for more.
+fn padded(mut text: Vec<u8>, bytes: usize) -> Vec<u8> {
+    let length = ((text.len() + bytes / 4) / bytes + 1) * bytes;
+    text.resize(length, b' ');
+    text
+}
+
+/// Writes `text` over what is in the file at `path`, which stays as long as it is: that takes no room.
+///
+/// # Errors
+/// `error`, why it was not written otherwise, when it is longer, or when that fails, too.
+fn write_over(path: &Path, text: Vec<u8>, error: io::Error) -> io::Result<()> {
+    let written = || -> io::Result<bool> {
+        let file = OpenOptions::new().write(true).open(path)?;
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        if text.len() > length {
+            return Ok(false);
+        }
+        let mut text = text;
+        text.resize(length, b' ');
+        file.write_all_at(&text, 0)?;
+        file.sync_all().map(|()| true)
+    };
+    if matches!(written(), Ok(true)) { Ok(()) } else { Err(error) }
 }
 
 fn read(path: &Path) -> Result<Book, String> {

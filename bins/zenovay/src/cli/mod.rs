@@ -130,6 +130,10 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     }
 }
 
+fn serve(config: &Config, json: bool) -> Result<(), Failure> {
+    runtime::serve(config, json).map_err(|error| Failure::new(error.told(config)))
+}
+
 impl Cli {
     fn execute(self, output: &mut Output) -> Result<(), Failure> {
         let Self { common, json, server, command } = self;
@@ -138,10 +142,8 @@ impl Cli {
             allocator::give_back_soon();
         }
         let command = match command {
-            None => return runtime::serve(&load(server)?, json).map_err(Failure::new),
-            Some(Command::Serve(Server { flags })) => {
-                return runtime::serve(&load(flags.or(server))?, json).map_err(Failure::new);
-            }
+            None => return serve(&load(server)?, json),
+            Some(Command::Serve(Server { flags })) => return serve(&load(flags.or(server))?, json),
             Some(Command::Demo(Server { flags })) => {
                 if common.data_dir.is_some() || common.database_url.is_some() {
                     let message =

@@ -243,6 +243,8 @@ catalog! {
             => "Set `smtp_url`, `mail_from` and `public_url` when invitations and new passwords shall be mailed.";
         MailFails "mail_fails", Fault, "the server of mail does not answer, or refuses"
             => "Correct `smtp_url` (scheme, port, user, password) and see that the machine may connect there.";
+        MailInPlain "mail_in_plain", Warning, "the password of `smtp_url` goes over the network without TLS, where others may read it"
+            => "Write `smtps://…`, or `smtp://…?tls=required` when the server of mail begins in plain; then choose another password.";
     }
     Alerts "alerts", "Beyond the machine", "Whether somebody is told when the disk, backups, events or the clock are not well." {
         AlertsNotSet "alerts_not_set", Note, "neither `smtp_url` nor `alert_webhook_url` is set: alerts are in the log alone"

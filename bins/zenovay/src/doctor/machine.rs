@@ -5,7 +5,7 @@ use std::thread::available_parallelism;
 
 use rustix::fs::statvfs;
 use tokio::net::lookup_host;
-use zenovay_domain::{GuardedClock, SystemClock};
+use zenovay_domain::{Clock, ClockMemory, GuardedClock, SystemClock};
 
 use super::{Patient, Problem, Seen, counted, per_cent, reading, some, wait_for};
 use crate::alerts::{Channel, Webhook};
@@ -23,12 +23,8 @@ const CONNECTIONS_MIN: usize = 500;
 
 pub(super) fn clock(patient: &Patient<'_>) -> Seen {
     if let Some(server) = patient.server {
-        let reading = server.clock.reading();
-        if !reading.trusted {
-            let words = format!("it says {}, and {} was expected.", reading.now, reading.steady);
-            return Seen::problem(Problem::ClockWrong, words);
-        }
-        return Seen::ok(format!("It says {} (UTC), as expected.", reading.now));
+        let memory = server.store.clock_memory().ok().flatten();
+        return judge_clock(&server.clock, memory);
     }
     let now = reading(patient).now;
     let memory = match patient.metadata.map(|metadata| metadata.clock_memory()) {
@@ -40,6 +36,21 @@ pub(super) fn clock(patient: &Patient<'_>) -> Seen {
         Some(doubt) => Seen::problem(Problem::ClockWrong, format!("it {doubt}.")),
         None => Seen::ok(format!("It says {now} (UTC), as expected.")),
     }
+}
+
+/// What the clock of a server says that remembers `memory`, which says when it was believed last.
+fn judge_clock(clock: &Arc<dyn Clock>, memory: Option<ClockMemory>) -> Seen {
+    let reading = clock.reading();
+    if reading.trusted {
+        return Seen::ok(format!("It says {} (UTC), as expected.", reading.now));
+    }
+    // A server that starts after a long time does not expect another time than that which it is told.
+    let doubt = memory.and_then(|memory| GuardedClock::new(Arc::clone(clock), Some(memory)).status().doubt);
+    let words = match doubt {
+        Some(doubt) => format!("it {doubt}."),
+        None => format!("it says {}, and {} was expected.", reading.now, reading.steady),
+    };
+    Seen::problem(Problem::ClockWrong, words)
 }
 
 /// What is left of `whole`, and how it is called.
@@ -149,17 +160,16 @@ pub(super) fn dns(patient: &Patient<'_>) -> Seen {
 /// The hosts that settings name, which are not addresses.
 fn named_hosts(patient: &Patient<'_>) -> Vec<(&'static str, String)> {
     let config = patient.config;
-    let smtp = config.smtp_url.as_ref().and_then(|url| url::Url::parse(url.expose()).ok());
     let urls = [
         ("public_url", config.public_url.clone()),
-        ("smtp_url", smtp),
         ("replay_bucket_endpoint", config.replay_bucket_endpoint.clone()),
         ("backup_bucket_endpoint", config.backup_bucket_endpoint.clone()),
     ];
     let hosts = urls.into_iter().filter_map(|(setting, url)| Some((setting, url?.host_str()?.to_owned())));
+    let smtp = config.smtp_url.iter().map(|url| ("smtp_url", url.host().to_owned()));
     let webhook = config.alert_webhook_url.iter().map(|url| ("alert_webhook_url", url.host().to_owned()));
     let is_name = |host: &str| !host.starts_with('[') && host.parse::<std::net::IpAddr>().is_err();
-    hosts.chain(webhook).filter(|(_, host)| is_name(host)).collect()
+    hosts.chain(smtp).chain(webhook).filter(|(_, host)| is_name(host)).collect()
 }
 
 pub(super) fn mail(patient: &Patient<'_>) -> Seen {
@@ -168,11 +178,16 @@ pub(super) fn mail(patient: &Patient<'_>) -> Seen {
         Ok(Some(mail)) => mail,
         Err(error) => return Seen::problem(Problem::MailFails, format!("{error}.")),
     };
-    let server = patient.config.smtp_url.as_ref().and_then(|url| url::Url::parse(url.expose()).ok());
-    let host = server.as_ref().and_then(url::Url::host_str).unwrap_or_default();
-    match wait_for(mail.check()) {
-        Ok(()) => Seen::ok(format!("{host} takes the connection; nothing was sent.")),
+    let (host, is_in_plain) =
+        patient.config.smtp_url.as_ref().map_or(("", false), |url| (url.host(), url.is_password_in_plain()));
+    judge_mail(host, is_in_plain, wait_for(mail.check()))
+}
+
+fn judge_mail(host: &str, is_in_plain: bool, checked: Result<(), String>) -> Seen {
+    match checked {
         Err(error) => Seen::problem(Problem::MailFails, format!("{host}: {error}.")),
+        Ok(()) if is_in_plain => Seen::problem(Problem::MailInPlain, format!("{host} takes it like that.")),
+        Ok(()) => Seen::ok(format!("{host} takes the connection; nothing was sent.")),
     }
 }
 
@@ -197,6 +212,8 @@ pub(super) fn alerts(patient: &Patient<'_>) -> Seen {
 
 #[cfg(test)]
 mod tests {
+    use zenovay_domain::{ManualClock, Timestamp};
+
     use super::*;
 
     /// Sabotage: compare with a number of bytes, or take a tenth for a fiftieth.
@@ -213,6 +230,38 @@ mod tests {
             (Some(Problem::InodesUsedUp), Some(Problem::InodesLow))
         );
         assert_eq!((judge_inodes(0, 0).problem, judge_inodes(50, 100).problem), (None, None));
+    }
+
+    /// Sabotage: tell what is expected of a clock that is believed by nobody as another time.
+    #[test]
+    fn a_clock_in_doubt_is_told_with_the_time_that_is_known_to_be_right() {
+        const DAY_MS: i64 = 24 * 3_600_000;
+        let last: Timestamp = "2026-06-01T12:00:00Z".parse().unwrap();
+        let machine = Arc::new(ManualClock::new(last.plus_millis(21 * DAY_MS)));
+        let memory = Some(ClockMemory::new(Some(last), None));
+        let clock: Arc<dyn Clock> = Arc::new(GuardedClock::new(machine.clone(), memory));
+        let seen = judge_clock(&clock, memory);
+        assert_eq!(seen.problem, Some(Problem::ClockWrong));
+        let expected = "it says 2026-06-22T12:00:00.000Z, 21 days ahead of the 2026-06-01T12:00:00.000Z that is known to be right.";
+        assert_eq!(seen.words, expected);
+        // One that is set while the server runs, by less than a machine may be off.
+        let memory = Some(ClockMemory::new(Some(machine.now()), None));
+        let clock: Arc<dyn Clock> = Arc::new(GuardedClock::new(machine.clone(), memory));
+        assert_eq!(judge_clock(&clock, memory).problem, None);
+        machine.step_ms(DAY_MS);
+        let seen = judge_clock(&clock, memory);
+        assert!(
+            seen.words.contains("says 2026-06-23T12:00:00.000Z, and 2026-06-22T12:00:00.000Z was expected"),
+            "{seen:?}"
+        );
+    }
+
+    /// Sabotage: look how the password goes before it is known whether the server answers.
+    #[test]
+    fn a_password_in_plain_is_told_where_mail_works() {
+        let problem = |is_in_plain, checked| judge_mail("mail.example", is_in_plain, checked).problem;
+        assert_eq!((problem(false, Ok(())), problem(true, Ok(()))), (None, Some(Problem::MailInPlain)));
+        assert_eq!(problem(true, Err("no".to_owned())), Some(Problem::MailFails));
     }
 
     #[test]

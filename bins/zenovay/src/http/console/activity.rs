@@ -88,6 +88,7 @@ pub struct ServerActivity {
 impl ServerActivity {
     fn new(state: &AppState, range: ActivityRange, view: &ActivityView, slowest: Vec<SlowQuestionOfServer>) -> Self {
         let total = view.total();
+        // Where none were read yet, those of the default: what the machine tells is null in them, and nothing else is taken of them.
         let latest = view.latest.map(|(_, figures)| figures).unwrap_or_default();
         let shrinks = view.growth.disk_bytes_per_day.filter(|per_day| *per_day > 0.0);
         let days = latest.disk_free_bytes.zip(shrinks).map(|(free, per_day)| (free as f64 / per_day).floor());

@@ -23,7 +23,8 @@ struct Declared {
 #[derive(Debug)]
 pub(in crate::http) struct Args {
     given: Map<String, Value>,
-    problems: Vec<String>,
+    /// Each with the name of the argument.
+    problems: Vec<(String, String)>,
     declared: Vec<Declared>,
 }
 
@@ -48,9 +49,14 @@ impl Args {
         let names: Vec<&str> = args.declared.iter().map(|declared| declared.name).collect();
         for name in args.given.keys().filter(|name| !names.contains(&name.as_str())) {
             let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            args.problems.push(format!("{} is not an argument of this tool; it takes {known}", quoted(name)));
+            let problem = format!("{} is not an argument of this tool; it takes {known}", quoted(name));
+            args.problems.push((name.clone(), problem));
         }
-        if args.problems.is_empty() { Ok(value) } else { Err(args.problems) }
+        if args.problems.is_empty() {
+            Ok(value)
+        } else {
+            Err(args.problems.into_iter().map(|(_, problem)| problem).collect())
+        }
     }
 
     /// The schema of what `read` reads.
@@ -72,12 +78,12 @@ impl Args {
 
     /// Notes a problem.
     pub(in crate::http) fn problem(&mut self, name: &str, problem: impl std::fmt::Display) {
-        self.problems.push(format!("{name}: {problem}"));
+        self.problems.push((name.to_owned(), format!("{name}: {problem}")));
     }
 
     /// Notes that an argument has to be there, unless it is and something else is wrong with it.
     pub(in crate::http) fn missing(&mut self, name: &str, problem: &str) {
-        if !self.problems.iter().any(|noted| noted.starts_with(name)) {
+        if !self.problems.iter().any(|(noted, _)| noted == name) {
             self.problem(name, problem);
         }
     }
