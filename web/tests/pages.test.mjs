@@ -259,6 +259,23 @@ test("what the server did is read tile by tile, as a line and as a table, and th
   await context.close();
 });
 
+test("a phone shows all that is known of requests and slow questions, without scrolling aside, and a range that is not kept is told", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner, viewport: { width: 320, height: 780 } });
+  await page.route("**/api/server/activity?*", (route) => route.fulfill({ json: { success: true, data: busyDay(), timestamp: quiet.since } }));
+  await page.goto("/settings/server/activity?range=7d");
+  const requests = page.getByRole("region", { name: /^Requests of / });
+  assert.match(await requests.innerText(), /Events\s+p50 1\.8.ms, p95 4\.2.ms, p99 9\.7.ms; 2,500 refused \(4xx\), 400 failed \(5xx\)\s+1,483,200/);
+  const slow = page.getByRole("region", { name: /^2 questions of / });
+  assert.match(await slow.innerText(), /waited 20.ms/);
+  for (const table of [requests, slow]) assert.equal(await table.evaluate((region) => region.scrollWidth > region.clientWidth), false);
+  await page.getByText("The address asks for a range that is not kept. This is the last hour.").waitFor();
+  assert.equal(await page.getByRole("radio", { name: "Last hour" }).getAttribute("aria-checked"), "true");
+  await page.getByRole("radio", { name: "Last 24 hours" }).click();
+  await page.getByText("The address asks for a range").waitFor({ state: "detached" });
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
 test("a form is filled in and sent by the keyboard alone", async () => {
   const { page, context, problems } = await openTab(browser, server);
   await page.goto("/login");

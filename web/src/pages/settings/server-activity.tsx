@@ -9,7 +9,7 @@ import { useKeys } from "../../lib/keys";
 import { go, usePlace } from "../../lib/router";
 import { ACTIVITY_MEANINGS, ACTIVITY_METRICS, ACTIVITY_RANGES, byteUnit, ENDS, fullWords, isFault, reasonWords, REQUEST_CLASSES, type ActivityMetric } from "../../rules/activity";
 import { Page } from "../../shell/page";
-import { Badge, Button, Card, classes, Empty } from "../../ui/basic";
+import { Badge, Button, Card, classes, Empty, Note } from "../../ui/basic";
 import { Chart, type ChartPoint } from "../../ui/chart";
 import { Table, type Column } from "../../ui/data";
 import { rove, Segmented } from "../../ui/form";
@@ -69,6 +69,7 @@ export default function ServerActivityPage() {
           const range = ACTIVITY_RANGES.find(({ step }) => step.seconds === data.step_seconds) ?? chosen;
           return (
             <div class="stack stack-16">
+              {asked !== null && asked !== chosen.value && <Note>The address asks for a range that is not kept. This is {chosen.words}.</Note>}
               <section class="card" aria-label="Over time">
                 <Tiles data={data} metric={metric} onMetric={setMetric} />
                 <Over data={data} metric={metric} range={range} asTable={asTable} onTable={() => setTable(!asTable)} />
@@ -198,13 +199,24 @@ function Over({ data, metric, range, asTable, onTable }: { data: Activity; metri
 
 function RequestTable({ requests, range }: { requests: readonly Requests[]; range: Range }) {
   const columns: Column<Requests>[] = [
-    { id: "class", title: "For", cell: (row) => REQUEST_CLASSES[row.class] },
+    {
+      id: "class",
+      title: "For",
+      cell: (row) => (
+        <>
+          {REQUEST_CLASSES[row.class]}
+          <div class="narrow-only dim">
+            p50 {ms(row.p50_ms)}, p95 {ms(row.p95_ms)}, p99 {ms(row.p99_ms)}; {count(row.client_errors)} refused (4xx), {count(row.server_errors)} failed (5xx)
+          </div>
+        </>
+      ),
+    },
     { id: "count", title: "Requests", num: true, cell: (row) => count(row.count) },
     { id: "p50", title: "p50", num: true, wide: true, cell: (row) => ms(row.p50_ms) },
-    { id: "p95", title: "p95", num: true, cell: (row) => ms(row.p95_ms) },
+    { id: "p95", title: "p95", num: true, wide: true, cell: (row) => ms(row.p95_ms) },
     { id: "p99", title: "p99", num: true, wide: true, cell: (row) => ms(row.p99_ms) },
     { id: "client", title: "Refused (4xx)", num: true, wide: true, cell: (row) => count(row.client_errors) },
-    { id: "server", title: "Failed (5xx)", num: true, cell: (row) => (row.server_errors > 0 ? <Badge tone="bad">{count(row.server_errors)}</Badge> : count(0)) },
+    { id: "server", title: "Failed (5xx)", num: true, wide: true, cell: (row) => (row.server_errors > 0 ? <Badge tone="bad">{count(row.server_errors)}</Badge> : count(0)) },
   ];
   return (
     <Card title="Requests" flush>
@@ -272,7 +284,17 @@ function SlowQuestions({ slow, range }: { slow: Activity["slow_questions"]; rang
     { id: "website", title: "Website", cell: (row) => (row.website === null ? <span class="dim">{NOTHING}</span> : row.website.domain) },
     { id: "end", title: "End", cell: ({ end }) => <Badge tone={ENDS[end]?.tone ?? "line"}>{ENDS[end]?.words ?? end}</Badge> },
     { id: "at", title: "Ended", cell: (row) => time(row.at, undefined, true) },
-    { id: "waited", title: "Waited", num: true, wide: true, cell: (row) => ms(row.waited_ms) },
+    {
+      id: "waited",
+      title: "Waited",
+      num: true,
+      cell: (row) => (
+        <>
+          <span class="narrow-only">waited </span>
+          {ms(row.waited_ms)}
+        </>
+      ),
+    },
   ];
   return (
     <Card title="Slow questions" hint={most > slowest.length ? `the ${count(slowest.length)} slowest of ${count(most)}` : undefined} flush>
