@@ -13,7 +13,8 @@ pub(super) struct Malformed {
 }
 
 const NOT_JSON: i64 = -32700;
-const NOT_A_MESSAGE: i64 = -32600;
+/// What stands for something that is no message of the protocol.
+pub(super) const NOT_A_MESSAGE: i64 = -32600;
 
 impl Malformed {
     const fn new(code: i64, words: &'static str) -> Self {
@@ -22,14 +23,13 @@ impl Malformed {
 
     /// The answer.
     pub(super) fn answer(&self) -> Value {
-        let error = json!({ "code": self.code, "message": self.words });
-        json!({ "jsonrpc": "2.0", "id": self.id, "error": error })
+        refusal(self.code, self.words, &self.id)
     }
 }
 
-/// The answer to something that is refused in `words` before it is looked at as a message.
-pub(super) fn refused(words: &str, id: Value) -> Value {
-    json!({ "jsonrpc": "2.0", "id": id, "error": { "code": NOT_A_MESSAGE, "message": words } })
+/// An answer that refuses in `words` what has the id `id`.
+pub(super) fn refusal(code: i64, words: &str, id: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": words } })
 }
 
 /// The message in `bytes`, written anew: what was looked at is what is read on, also of members that came twice.

@@ -27,6 +27,7 @@ use zenovay_domain::ErrorCode;
 use zenovay_ingest::{Refusal, RefusalReason};
 
 use self::call::Call;
+use self::frame::NOT_A_MESSAGE;
 use self::server::{Outcome, Server};
 use super::audit;
 use super::body::{self, Counted};
@@ -129,9 +130,9 @@ pub async fn message(
             let refusal = ApiError::from(refusal);
             let status = StatusCode::from_u16(refusal.code().status()).unwrap_or(StatusCode::BAD_REQUEST);
             return match status {
-                StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-                    Ok(HttpResponse::build(status).json(frame::refused(refusal.message(), Value::Null)).into())
-                }
+                StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE => Ok(HttpResponse::build(status)
+                    .json(frame::refusal(NOT_A_MESSAGE, refusal.message(), &Value::Null))
+                    .into()),
                 _ => Err(refusal),
             };
         }
@@ -231,7 +232,7 @@ async fn ask(server: &Server, headers: &HeaderMap, message: web::Bytes) -> Resul
             Ok(response.body(body))
         }
         // What the library says of headers that are wrong, such as an unknown revision, it says in plain words.
-        _ => Ok(response.json(frame::refused(&String::from_utf8_lossy(&body), id))),
+        _ => Ok(response.json(frame::refusal(NOT_A_MESSAGE, &String::from_utf8_lossy(&body), &id))),
     }
 }
 
