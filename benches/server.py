@@ -19,8 +19,9 @@ PLAN = "[plans.enterprise]\nrequests_per_minute = 1000000000\nrequests_per_month
 
 
 def build(package, binary, *words, root=ROOT):
-    """Builds a release binary of the checkout `root`, with `words` for cargo, and returns its path."""
-    command = ["cargo", "build", "--release", "--locked", "-p", package, "--bin", binary, "--message-format=json", *words]
+    """Builds a release binary of the checkout `root`, with `words` for cargo, and returns its path. `package` may be None."""
+    where = ["-p", package] if package else ["--workspace"]
+    command = ["cargo", "build", "--release", "--locked", *where, "--bin", binary, "--message-format=json", *words]
     output = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True, check=True).stdout
     for line in output.splitlines():
         message = json.loads(line)
