@@ -204,9 +204,7 @@ async fn ask(server: &Server, headers: &HeaderMap, message: web::Bytes) -> Resul
     for (name, value) in headers.iter().filter(|(name, _)| name.as_str().starts_with("mcp-")) {
         request = request.header(name.as_str(), value.as_bytes());
     }
-    let id = serde_json::from_slice::<Value>(&message).ok().and_then(|message| message.get("id").cloned());
-    let id = id.unwrap_or_default();
-    let request = request.body(Full::new(message)).map_err(|_| ApiError::of_status(StatusCode::BAD_REQUEST))?;
+    let request = request.body(Full::new(message.clone())).map_err(|_| ApiError::of_status(StatusCode::BAD_REQUEST))?;
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
@@ -232,7 +230,10 @@ async fn ask(server: &Server, headers: &HeaderMap, message: web::Bytes) -> Resul
             Ok(response.body(body))
         }
         // What the library says of headers that are wrong, such as an unknown revision, it says in plain words.
-        _ => Ok(response.json(frame::refusal(NOT_A_MESSAGE, &String::from_utf8_lossy(&body), &id))),
+        _ => {
+            let asked = serde_json::from_slice::<Value>(&message).unwrap_or_default();
+            Ok(response.json(frame::refusal(NOT_A_MESSAGE, &String::from_utf8_lossy(&body), &asked["id"])))
+        }
     }
 }
 
