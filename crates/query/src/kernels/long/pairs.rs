@@ -208,12 +208,11 @@ impl DistinctPairs {
         Ok(())
     }
 
-    /// Lets codes go, which are left to the next pass, until the pairs take at most `bytes`.
+    /// Lets codes go, which are left to the next pass, until the pairs take at most `bytes`. They were settled before.
     ///
     /// # Errors
     /// When one part takes more.
-    pub(super) fn fit(&mut self, budget: &Budget, bytes: usize) -> Result<(), QueryError> {
-        self.settle(budget, |_| false)?;
+    pub(super) fn fit(&mut self, bytes: usize) -> Result<(), QueryError> {
         while self.bytes() > bytes {
             let parts = self.held_parts();
             if parts.len() < 2 {
@@ -402,7 +401,8 @@ mod tests {
                 for (number, &(group, code)) in pairs.iter().enumerate() {
                     distinct.add(group, code);
                     if number % every == 0 && distinct.bytes() > bytes {
-                        distinct.fit(&Budget::unlimited(), bytes / 2 + 5_000).unwrap();
+                        distinct.settle(&Budget::unlimited(), |_| false).unwrap();
+                        distinct.fit(bytes / 2 + 5_000).unwrap();
                     }
                 }
                 if !distinct.next_pass(&Budget::unlimited()).unwrap() {

@@ -592,7 +592,7 @@ impl<'a> Long<'a> {
             pairs.settle(self.budget, complete)?;
             let most = room(self) / 8 * 5;
             if pairs.bytes() > most {
-                pairs.fit(self.budget, most)?;
+                pairs.fit(most)?;
             }
         }
         self.hold(&self.held.pairs, pairs.bytes())
