@@ -613,29 +613,26 @@ impl Log {
 
     /// Copies what was committed into the database file, when enough has gathered.
     pub(crate) fn checkpoint_when_due(self) -> LogStep<()> {
-        if self.is_held || self.unsaved_bytes < CHECKPOINT_BYTES {
-            return Ok((self, ()));
-        }
-        let (mut log, ()) = self.write(|connection| checkpoint(connection, "PASSIVE"))?;
-        log.unsaved_bytes = 0;
-        Ok((log, ()))
+        if self.is_held || self.unsaved_bytes < CHECKPOINT_BYTES { Ok((self, ())) } else { self.checkpoint("PASSIVE") }
     }
 
     /// Copies everything into the database file and empties the log file. A file that is held stays as it is: at the end of
     /// the process the log file has the rest.
     pub(crate) fn checkpoint_all(self) -> LogStep<()> {
-        if self.is_held {
-            return Ok((self, ()));
-        }
-        let (mut log, ()) = self.write(|connection| checkpoint(connection, "TRUNCATE"))?;
-        log.unsaved_bytes = 0;
-        Ok((log, ()))
+        if self.is_held { Ok((self, ())) } else { self.checkpoint("TRUNCATE") }
     }
 
-    /// Copies everything into the database file, which stays as it is then until [`release`](Self::release).
+    /// Copies everything into the database file, which stays as it is then until [`release`](Self::release). The log file keeps its
+    /// length: the commits that follow would wait for the file system to extend an empty one.
     pub(crate) fn hold(self) -> LogStep<()> {
-        let (log, ()) = self.checkpoint_all()?;
+        let (log, ()) = self.checkpoint("PASSIVE")?;
         Ok((Self { is_held: true, ..log }, ()))
+    }
+
+    fn checkpoint(self, mode: &str) -> LogStep<()> {
+        let (mut log, ()) = self.write(|connection| checkpoint(connection, mode))?;
+        log.unsaved_bytes = 0;
+        Ok((log, ()))
     }
 
     /// Lets the database file change again.

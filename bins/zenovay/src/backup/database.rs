@@ -38,14 +38,21 @@ impl Source {
     pub(crate) fn open(path: &Path) -> Result<Self, rusqlite::Error> {
         let connection = read_only(path)?;
         connection.busy_timeout(PATIENCE)?;
-        Ok(Self(connection))
+        let source = Self(connection);
+        // The first time it opens files and reads the schema, some milliseconds in which the events would wait for the moment.
+        source.read()?;
+        Ok(source)
+    }
+
+    fn read(&self) -> Result<(), rusqlite::Error> {
+        self.0.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
     }
 
     /// From now on this sees what is in it now.
     pub(crate) fn take_moment(&self) -> Result<(), rusqlite::Error> {
         self.0.execute_batch("BEGIN")?;
         // A transaction begins when it reads.
-        self.0.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+        self.read()
     }
 
     /// Writes it to a new file `to`: durable when this returns.

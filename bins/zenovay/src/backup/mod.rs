@@ -867,9 +867,7 @@ impl Copier for Work<'_> {
     fn log(&mut self, bytes: &mut dyn Read) -> io::Result<()> {
         let to = self.made.join(EVENTS);
         let mut file = files::create(&to)?;
-        // Fast: while this goes on the log grows.
-        let way = Way { is_gentle: false, cancelled: self.way.cancelled };
-        let copied = way.copy(bytes, &mut file).and_then(|copied| {
+        let copied = self.way.copy(bytes, &mut file).and_then(|copied| {
             file.flush().map_err(CopyError::Write)?;
             Ok(copied)
         });
