@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -73,26 +73,6 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     written?;
     path.parent().map_or(Ok(()), sync_dir)
-}
-
-/// Ends the last line of `file` where it was cut.
-///
-/// # Errors
-/// When it cannot be read or written.
-pub(crate) fn end_last_line(mut file: &File) -> io::Result<()> {
-    let length = file.metadata()?.len();
-    let Some(last) = length.checked_sub(1) else { return Ok(()) };
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, last)?;
-    if byte == *b"\n" {
-        return Ok(());
-    }
-    // Nothing was promised about what was cut: it is taken away.
-    let mut lines = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-    file.read_exact_at(&mut lines, 0)?;
-    let whole = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    file.set_len(whole as u64)?;
-    file.flush()
 }
 
 /// How files are copied.

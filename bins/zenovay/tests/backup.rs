@@ -428,7 +428,8 @@ fn what_is_in_the_way_is_refused_in_words() {
     restored.cli(&["check"]);
 }
 
-/// Sabotage: restore without looking for erasures, or by the list of the place alone, or copy the list of erasures after the moment.
+/// Sabotage: restore without looking for erasures, or by the list of the place alone, copy the list of erasures after the moment, or leave
+/// out a line without its line break.
 #[test]
 fn a_restore_erases_again_what_was_erased_after_the_backup() {
     let place = Place::new("");
@@ -465,6 +466,17 @@ fn a_restore_erases_again_what_was_erased_after_the_backup() {
     let (_, found) = paths(&[second], "b", 0);
     assert_eq!(found, set(&["/again", "/b", "/c"]));
     let old = text(&site.data_dir);
+    // Junk in the list itself; who takes it out may use an editor that leaves out the last line break.
+    let own = site.data_dir.join("erasures");
+    let noted = fs::read(&own).expect("a list");
+    fs::write(&own, [&noted[..], b"junk\n"].concat()).expect("it can be written");
+    let anew = place.elsewhere("old");
+    for arguments in [&["backup", text(&place.backups)][..], &["restore", first, "--old", old]] {
+        let words = fails(if arguments[0] == "backup" { site } else { &anew }, arguments);
+        let names = ["data/erasures: line 3 is not an erasure", "take it out"];
+        assert!(names.iter().all(|name| words.contains(name)), "{arguments:?}: {words}");
+    }
+    fs::write(&own, noted.strip_suffix(b"\n").expect("a line")).expect("it can be written");
     let (restored, found) = paths(&[first, "--old", old], "c", 2);
     assert_eq!(found, set(&["/c"]));
     assert_eq!(

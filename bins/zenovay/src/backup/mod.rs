@@ -470,6 +470,15 @@ fn read_erasures(place: &dyn Place, name: &str) -> Result<BTreeSet<Erasure>, Bac
     all.map_err(|error| BackupError::Erasures { path: place.address().at(name), problem: error.to_string() })
 }
 
+/// The erasures that are noted in the data directory `dir`.
+fn noted_erasures(dir: &Path) -> Result<BTreeSet<Erasure>, BackupError> {
+    let path = dir.join(ERASURES);
+    erasures::read(&path).map_err(|cause| match cause.kind() {
+        io::ErrorKind::InvalidData => BackupError::Erasures { path, problem: cause.to_string() },
+        _ => BackupError::io(&path, cause),
+    })
+}
+
 /// What files of the name and content of the shared segment `stored` have in common, and the SHA-256 that it was written with.
 fn segment_of(stored: &str) -> Option<(&str, &str)> {
     stored.strip_prefix(SEGMENTS)?.strip_prefix('/')?.strip_suffix(".parquet")?.rsplit_once('-')
@@ -667,6 +676,7 @@ impl Work<'_> {
     fn run(&mut self) -> Result<(Manifest, u64), BackupError> {
         // What would end it at last ends it before anything is copied.
         read_erasures(&*self.pool.place, ERASURES)?;
+        noted_erasures(&self.backups.data_dir)?;
         let number = folders(&*self.pool.place)?.last().map_or(0, |name| number(name)) + 1;
         if matches!(self.pool.place.address(), BackupPlace::Dir(_)) {
             let found = rot::look(&*self.pool.place, number, self.way)?;
@@ -859,7 +869,7 @@ impl Copier for Work<'_> {
                 return Err(self.end(FileError::database(Path::new(name), cause).into()));
             }
         }
-        let erased = self.backups.erasures.all()?;
+        let erased = noted_erasures(&self.backups.data_dir).map_err(|error| self.end(error))?;
         self.moment = Some((moment.clone(), self.backups.clock.now(), erased));
         Ok(())
     }

@@ -10,7 +10,9 @@ use zenovay_events::{Copier, Moment};
 
 use super::manifest::{BlobTotals, Manifest, StoredFile, WebsiteTotals};
 use super::place::{self, Place};
-use super::{BackupError, CAPTURES, EVENTS, METADATA, REPLAYS, database, folders, newest, read_erasures, rot};
+use super::{
+    BackupError, CAPTURES, EVENTS, METADATA, REPLAYS, database, folders, newest, noted_erasures, read_erasures, rot,
+};
 use crate::causes::with_causes;
 use crate::config::{BackupPlace, Config};
 use crate::data_dir::{self, LOCK, RESTORING};
@@ -110,8 +112,8 @@ pub fn restore(config: &Config, what: &Restore<'_>) -> Result<Restored, BackupEr
     if let Some(old) = what.old {
         take_salts(old, target)?;
     }
+    let known = noted_erasures(target)?;
     let list = target.join(ERASURES);
-    let known = erasures::read(&list).map_err(|cause| BackupError::io(&list, cause))?;
     let all: BTreeSet<Erasure> = known.union(&later).copied().collect();
     erasures::write(&list, &all).map_err(|cause| BackupError::io(&list, cause))?;
     upgrade::note(target, &opened.manifest.formats).map_err(|cause| BackupError::io(target, cause))?;
@@ -164,11 +166,7 @@ fn later_erasures(opened: &Opened, old: Option<&Path>) -> Result<BTreeSet<Erasur
         if !old.join(METADATA).exists() && !old.join(EVENTS).exists() && !old.join(ERASURES).exists() {
             return Err(BackupError::io(old, io::Error::new(io::ErrorKind::NotFound, "it is not a data directory")));
         }
-        let path = old.join(ERASURES);
-        all.extend(erasures::read(&path).map_err(|cause| match cause.kind() {
-            io::ErrorKind::InvalidData => BackupError::Erasures { path: path.clone(), problem: cause.to_string() },
-            _ => BackupError::io(&path, cause),
-        })?);
+        all.extend(noted_erasures(old)?);
     }
     let known = of_backup(&opened.manifest)?;
     Ok(all.difference(&known).copied().collect())
