@@ -209,6 +209,20 @@ impl Way<'_> {
     }
 }
 
+/// Shows all that is read from a file to somebody else, as it comes.
+pub(crate) struct Shown<'a> {
+    pub(crate) from: &'a mut File,
+    pub(crate) see: &'a mut dyn FnMut(&[u8]),
+}
+
+impl Read for Shown<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(bytes)?;
+        (self.see)(&bytes[..read]);
+        Ok(read)
+    }
+}
+
 /// Reads until `piece` is full or there is no more; gives how much that is.
 ///
 /// # Errors

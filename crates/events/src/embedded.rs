@@ -22,13 +22,13 @@ use crate::maintenance::{run_merger, run_sealer};
 use crate::queue::{NewRecords, Task};
 use crate::recent::recent_sessions;
 use crate::sections::StoredSections;
-use crate::segment::{Segment, ranges_of};
+use crate::segment::{Segment, file_name, ranges_of};
 use crate::state::State;
 use crate::view::Views;
 use crate::writer::Writer;
 use crate::{
     Append, AppendError, AppendReceipt, AppendRefused, ChangeError, Copier, EmbeddedConfig, EventStore, Kept,
-    NewCapture, NewEvent, OpenError, RecentSession, Retained, SegmentFile, StoreStats,
+    NewCapture, NewEvent, OpenError, RecentSession, Retained, SegmentCheck, SegmentFile, StoreStats,
 };
 
 /// A store in a directory of this machine: a SQLite log, a head in memory, and Parquet segments.
@@ -283,6 +283,12 @@ impl EventStore for EmbeddedStore {
 
     fn segment_files(&self) -> Vec<SegmentFile> {
         self.inner.segment_files(&self.inner.state())
+    }
+
+    fn segment_check(&self, file: &SegmentFile) -> Option<SegmentCheck> {
+        let state = self.inner.state();
+        let is_it = |segment: &&Arc<Segment>| file_name(segment.meta.id) == file.name;
+        state.segments.iter().find(is_it).map(|segment| SegmentCheck::new(&segment.meta))
     }
 
     fn copy(&self, copier: &mut dyn Copier) -> Result<(), ChangeError> {

@@ -59,6 +59,7 @@ pub use moment::{Copier, Moment, SegmentFile, WebsiteRows};
 pub use open_error::OpenError;
 pub use receipt::{Acknowledge, Append, AppendReceipt, AppendRefused};
 pub use repair::{RepairError, Repaired, repair};
+pub use segment::SegmentCheck;
 pub use store::{ChangeError, EventStore, RecentSession, StoreStats};
 pub use verify::{Verified, verify};
 #[doc(no_inline)]

@@ -4,7 +4,8 @@ use zenovay_domain::{Dimension, Event, EventFlags, TimeRange, Timestamp, Visitor
 use zenovay_query::{Answer, Budget, Cause, Query, QueryError};
 
 use crate::{
-    Append, AppendError, AppendReceipt, AppendRefused, Copier, Kept, NewCapture, NewEvent, Retained, SegmentFile,
+    Append, AppendError, AppendReceipt, AppendRefused, Copier, Kept, NewCapture, NewEvent, Retained, SegmentCheck,
+    SegmentFile,
 };
 
 /// Why stored events were not changed, or not all of them.
@@ -185,6 +186,12 @@ pub trait EventStore: Send + Sync {
     /// events elsewhere.
     fn segment_files(&self) -> Vec<SegmentFile> {
         Vec::new()
+    }
+
+    /// What the bytes of `file` are compared with by whoever copies it; `None` when it has gone, or events are kept elsewhere.
+    fn segment_check(&self, file: &SegmentFile) -> Option<SegmentCheck> {
+        let _ = file;
+        None
     }
 
     /// Hands everything that is stored at one moment to `copier`, while appends and queries go on. Erasures and merges wait until

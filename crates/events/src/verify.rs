@@ -8,7 +8,7 @@ use crate::catalog::{segments_dir, strangers};
 use crate::codes::{agree, disagreement, websites_with_codes};
 use crate::log::{Log, Opened, Purpose};
 use crate::repair::rows_of;
-use crate::segment::Segment;
+use crate::segment::{Segment, file_name};
 
 /// What was read, and what was found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,6 +24,8 @@ pub struct Verified {
     pub log_rows: u64,
     /// Each damage, with the file it is in. Empty when everything is as it was written.
     pub damages: Vec<String>,
+    /// The names of the segment files among these, in the folder `segments`.
+    pub damaged_segments: Vec<String>,
 }
 
 /// Reads the log and every column of every segment of the store in `dir` and compares them with their checksums. Changes
@@ -59,6 +61,7 @@ pub fn verify(dir: &Path) -> Result<Verified, OpenError> {
         verified.segment_bytes += segment.meta.bytes;
         if let Err(damage) = segment.verify() {
             verified.damages.push(damage.to_string());
+            verified.damaged_segments.push(file_name(segment.meta.id));
         }
     }
     for website in websites_with_codes(&segments) {
@@ -121,6 +124,37 @@ mod tests {
         assert_eq!(verify(directory.path()).unwrap().damages.len(), 1, "a byte is missing");
         std::fs::remove_file(&path).unwrap();
         assert_eq!(verify(directory.path()).unwrap().damages.len(), 1, "the file is missing");
+    }
+
+    /// Sabotage: leave a part out, forget where a part began that came in pieces, or do not compare the length.
+    #[test]
+    fn whoever_copies_a_file_finds_every_changed_byte_whatever_pieces_it_comes_in() {
+        let directory = tempfile::tempdir().unwrap();
+        fill(directory.path());
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000_000)));
+        let store = EmbeddedStore::open(EmbeddedConfig::new(directory.path()), clock).unwrap();
+        let file = store.segment_files().remove(0);
+        let mut bytes = std::fs::read(&file.path).unwrap();
+        let problem = |bytes: &[u8], piece: usize| {
+            let mut check = store.segment_check(&file).unwrap();
+            bytes.chunks(piece).for_each(|piece| check.see(piece));
+            check.problem()
+        };
+        for piece in [1, 7, 64, bytes.len()] {
+            assert_eq!(problem(&bytes, piece), None, "in pieces of {piece}");
+        }
+        for at in 0..bytes.len() {
+            bytes[at] ^= 0x10;
+            let words = problem(&bytes, 97).unwrap_or_else(|| panic!("byte {at}"));
+            let (from, to) = words.strip_prefix("damaged in bytes ").unwrap().split_once("..").unwrap();
+            assert!((from.parse().unwrap()..to.parse().unwrap()).contains(&at), "byte {at}: {words}");
+            bytes[at] ^= 0x10;
+        }
+        assert!(problem(&bytes[..bytes.len() - 1], 97).unwrap().contains("instead of"));
+        assert!(problem(&[&bytes[..], b"x"].concat(), 97).unwrap().contains("instead of"));
+        let mut gone = file.clone();
+        gone.name = "00000000000000ff.parquet".to_owned();
+        assert!(store.segment_check(&gone).is_none());
     }
 
     #[test]

@@ -37,7 +37,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use zenovay_capture::{BlobName, CaptureError, Captures, is_whole_blob, recorded_blobs};
 use zenovay_domain::{Clock, Timestamp};
-use zenovay_events::{ChangeError, Copier, EventStore, Moment, SegmentFile, WebsiteRows};
+use zenovay_events::{ChangeError, Copier, EventStore, Moment, SegmentCheck, SegmentFile, WebsiteRows};
 
 use self::chunks::ChunkList;
 pub(crate) use self::database::{DatabaseError, Source};
@@ -128,7 +128,7 @@ pub enum BackupError {
     /// Some files of a backup are not what was written.
     #[error("{}. Nothing was restored; --in-part restores the rest", damaged_words(.0))]
     DamagedFiles(Vec<String>),
-    /// The same, as a verification found, of files that backups share.
+    /// The same, as a verification found, of files that backups share, or that were damaged when they were backed up.
     #[error("{}. {}", damaged_words(.damages), noted_words(.not_noted.as_deref()))]
     Rotten {
         /// The files, and what is wrong with each.
@@ -151,7 +151,10 @@ pub enum BackupError {
     #[error("{} is not there: is its disk mounted, and the name right?", .0.display())]
     NotThere(PathBuf),
     /// What is there is not what the manifest says.
-    #[error("the backup is not what was written down when it was made: {}", .0.join("; "))]
+    #[error(
+        "the backup is not what was written down when it was made: {}. `zenovay backup --list` names others that may be whole",
+        .0.join("; ")
+    )]
     Differs(Vec<String>),
     /// What is to be restored to is not empty.
     #[error("{0} is not empty: a backup is restored to a new data directory")]
@@ -178,7 +181,7 @@ fn damaged_words(damages: &[String]) -> String {
 
 fn noted_words(not_noted: Option<&str>) -> String {
     match not_noted {
-        None => "The next backup sends again what the server still has of them".to_owned(),
+        None => "The next backup sends again those that the server still has whole".to_owned(),
         Some(why) => format!(
             "No backup will know of it, for it cannot be noted ({why}): remove them, and the next one sends them again"
         ),
@@ -330,12 +333,15 @@ impl Backups {
         if let Err(error) = work.pool.sweep(&self.data_dir) {
             tracing::warn!(%error, "files that no backup needs may be left in the place of backups");
         }
-        let Pool { place: there, rotten, mended, .. } = &mut work.pool;
+        let Pool { place: there, rotten, mended, unsound, .. } = &mut work.pool;
         let left = rot::settle(&mut **there, rotten, mended).unwrap_or_else(|error| {
             tracing::warn!(%error, "which files of backups are damaged cannot be written down");
             rotten.clone()
         });
-        let (mended, not_mended) = (mended.iter().cloned().collect(), left.into_iter().collect());
+        // Of these it is said that they are damaged.
+        let is_sent = |name: &String| unsound.values().any(|(sent, _)| sent.stored == *name);
+        let not_mended = left.into_iter().filter(|name| !is_sent(name)).collect();
+        let mended = mended.iter().cloned().collect();
         Ok(Made { path: place.at(&work.name), manifest, copied_bytes, removed, not_removed, mended, not_mended })
     }
 
@@ -503,6 +509,8 @@ struct Pool {
     rotten: BTreeSet<String>,
     /// Those that were and were sent again.
     mended: BTreeSet<String>,
+    /// What was sent as it is in the data directory, and is not what was written there, by name and content; and what is wrong with each.
+    unsound: BTreeMap<String, (StoredFile, String)>,
 }
 
 impl Pool {
@@ -527,7 +535,8 @@ impl Pool {
         }
         place.hold()?;
         let rotten = rot::noted(&*place).map_err(|cause| BackupError::io(&place.address().at(rot::LIST), cause))?;
-        let mut pool = Self { place, segments: BTreeMap::new(), rotten, mended: BTreeSet::new() };
+        let mut pool =
+            Self { place, segments: BTreeMap::new(), rotten, mended: BTreeSet::new(), unsound: BTreeMap::new() };
         pool.read_segments()?;
         Ok(pool)
     }
@@ -542,7 +551,7 @@ impl Pool {
     }
 
     fn read_segments(&mut self) -> Result<(), BackupError> {
-        let segments = &mut self.segments;
+        let Self { segments, rotten, .. } = self;
         let read = self.place.files(SEGMENTS, &mut |stored, bytes| {
             if let Some((key, sha256)) = segment_of(stored) {
                 let segment = key.rsplit_once('-').map_or(key, |(segment, _)| segment);
@@ -552,7 +561,10 @@ impl Pool {
                     bytes,
                     sha256: sha256.to_owned(),
                 };
-                segments.insert(key.to_owned(), file);
+                // One that was sent again after it was mended in the data directory has another name.
+                if !rotten.contains(stored) || !segments.contains_key(key) {
+                    segments.insert(key.to_owned(), file);
+                }
             }
             Ok(())
         });
@@ -570,6 +582,12 @@ impl Pool {
         self.segments.get(&Self::key(file)).filter(is_whole)
     }
 
+    /// The file as it was sent for this backup, whether or not it is what was written.
+    fn sent(&self, file: &SegmentFile) -> Option<&StoredFile> {
+        let unsound = || self.unsound.get(&Self::key(file)).map(|(stored, _)| stored);
+        self.segment(file).or_else(unsound)
+    }
+
     /// Notes that the shared file `stored` was written, in the place of a damaged one if there was.
     fn written(&mut self, stored: &str) {
         if self.rotten.remove(stored) {
@@ -577,30 +595,43 @@ impl Pool {
         }
     }
 
-    /// Copies the file. Gives what is wrong with it when it cannot be read, or is not as long as it was.
-    fn add_segment(&mut self, file: &SegmentFile, way: &Way<'_>) -> Result<Result<u64, io::Error>, BackupError> {
+    /// Copies the file, and compares it with `check` meanwhile. Gives what is wrong with it when it cannot be read, or is not what was
+    /// written: that is sent all the same, because the sound parts of it can be saved, and is never taken for the file itself.
+    fn add_segment(
+        &mut self,
+        file: &SegmentFile,
+        mut check: Option<SegmentCheck>,
+        way: &Way<'_>,
+    ) -> Result<Result<u64, String>, BackupError> {
         let key = Self::key(file);
+        if let Some((_, problem)) = self.unsound.get(&key) {
+            return Ok(Err(problem.clone()));
+        }
         let mut from = match File::open(&file.path) {
             Ok(from) => from,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Err(error.to_string())),
         };
         let name_of = |sha256: &str| format!("{SEGMENTS}/{key}-{sha256}.parquet");
-        let (stored, Copied { bytes, sha256 }) = match self.place.add(&mut from, &name_of, way) {
-            Err(CopyError::Read(error)) => return Ok(Err(error)),
+        let mut see = |bytes: &[u8]| {
+            if let Some(check) = &mut check {
+                check.see(bytes);
+            }
+        };
+        let (stored, Copied { bytes, sha256 }) = match self.place.add(&mut from, &mut see, &name_of, way) {
+            Err(CopyError::Read(error)) => return Ok(Err(error.to_string())),
             added => added.map_err(|error| {
                 BackupError::copy(&file.path, &self.place.address().at(&format!("{SEGMENTS}/{key}")), error)
             })?,
         };
-        let damaged = |words: String| Ok(Err(io::Error::new(io::ErrorKind::InvalidData, words)));
-        // One that is there and is sent again is not what was written, or not as long.
-        if self.segments.get(&key).is_some_and(|before| before.sha256 != sha256) {
-            return damaged("its content is not what it was when it was backed up first".to_owned());
+        let sent = StoredFile { name: format!("{SEGMENTS}/{}", file.name), stored, bytes, sha256 };
+        let length = || (bytes != file.bytes).then(|| format!("has {bytes} bytes instead of {}", file.bytes));
+        if let Some(problem) = check.and_then(SegmentCheck::problem).or_else(length) {
+            self.rotten.insert(sent.stored.clone());
+            self.unsound.insert(key, (sent, problem.clone()));
+            return Ok(Err(problem));
         }
-        self.written(&stored);
-        self.segments.insert(key, StoredFile { name: format!("{SEGMENTS}/{}", file.name), stored, bytes, sha256 });
-        if bytes != file.bytes {
-            return damaged(format!("it has {bytes} bytes, and {} were written", file.bytes));
-        }
+        self.written(&sent.stored);
+        self.segments.insert(key, sent);
         Ok(Ok(bytes))
     }
 
@@ -720,7 +751,8 @@ impl Work<'_> {
             for file in self.backups.events.segment_files() {
                 if self.pool.segment(&file).is_none() {
                     // One that is gone was replaced. What is wrong with one is said when it belongs to the moment.
-                    if let Ok(bytes) = self.pool.add_segment(&file, self.way)? {
+                    let check = self.backups.events.segment_check(&file);
+                    if let Ok(bytes) = self.pool.add_segment(&file, check, self.way)? {
                         self.copied_bytes += bytes;
                         is_any = true;
                     }
@@ -759,8 +791,7 @@ impl Work<'_> {
     fn copy_blob(&mut self, name: &BlobName) -> Result<u64, BackupError> {
         let failed = |pool: &Pool, cause| pool.failed(name.as_str(), cause);
         self.way.go_on().map_err(|error| BackupError::copy(&self.made, &self.made, error))?;
-        let is_rotten = self.pool.rotten.contains(name.as_str());
-        if !is_rotten
+        if !self.pool.rotten.contains(name.as_str())
             && let Some(bytes) = self.pool.place.length(name.as_str()).map_err(|cause| failed(&self.pool, cause))?
         {
             return Ok(bytes);
@@ -773,7 +804,7 @@ impl Work<'_> {
                 return Ok(0);
             }
         };
-        if is_rotten && !is_whole_blob(name, &bytes) {
+        if !is_whole_blob(name, &bytes) {
             self.damaged.push(format!("{name}: its content is not what was written"));
             return Ok(bytes.len() as u64);
         }
@@ -818,7 +849,7 @@ impl Work<'_> {
             let rows = database::rows(&path).map_err(|cause| FileError::database(&path, cause))?;
             tables.insert(name.to_owned(), rows);
         }
-        let segments = moment.segments.iter().filter_map(|file| self.pool.segment(file).cloned()).collect();
+        let segments = moment.segments.iter().filter_map(|file| self.pool.sent(file).cloned()).collect();
         let manifest = Manifest {
             format: Manifest::FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -888,16 +919,22 @@ impl Copier for Work<'_> {
     }
 
     fn segments(&mut self, moment: &Moment) -> io::Result<()> {
+        let mut named = BTreeSet::new();
         for file in &moment.segments {
             if self.pool.segment(file).is_none() {
-                match self.pool.add_segment(file, self.way) {
+                let check = self.backups.events.segment_check(file);
+                match self.pool.add_segment(file, check, self.way) {
                     Ok(Ok(bytes)) => self.copied_bytes += bytes,
-                    Ok(Err(error)) => self.damaged.push(format!("{SEGMENTS}/{}: {error}", file.name)),
+                    Ok(Err(problem)) => {
+                        named.insert(file.name.trim_end_matches(".parquet"));
+                        self.damaged.push(format!("{SEGMENTS}/{}: {problem}", file.name));
+                    }
                     Err(error) => return Err(self.end(error)),
                 }
             }
         }
-        self.damaged.extend(self.backups.events.damages());
+        let known = self.backups.events.damages().into_iter();
+        self.damaged.extend(known.filter(|damage| !named.iter().any(|name| damage.contains(name))));
         Ok(())
     }
 }

@@ -396,16 +396,28 @@ pub fn verify(config: &Config, backup: &BackupPlace) -> Result<Verified, BackupE
     }
     let marker = config.data_dir.join(RESTORING);
     fs::remove_file(&marker).map_err(|cause| BackupError::io(&marker, cause))?;
-    let differences = differences(&config, &opened.manifest)?;
-    if differences.is_empty() {
-        Ok(Verified { backup: opened.path(), manifest: opened.manifest })
-    } else {
-        Err(BackupError::Differs(differences))
+    let Differences { words, rotten } = differences(&config, &opened.manifest)?;
+    if words.is_empty() {
+        return Ok(Verified { backup: opened.path(), manifest: opened.manifest });
     }
+    if rotten.is_empty() {
+        return Err(BackupError::Differs(words));
+    }
+    // They are as they were sent, and were damaged before.
+    let not_noted = rot::note(&mut *opened.place, &rotten).err().map(|error| error.to_string());
+    Err(BackupError::Rotten { damages: words, not_noted })
+}
+
+/// What is not as it was written down.
+#[derive(Default)]
+struct Differences {
+    words: Vec<String>,
+    /// The files that backups share among these, by their names there.
+    rotten: BTreeSet<String>,
 }
 
 /// What is not in the data directory of `config` as `manifest` says.
-fn differences(config: &Config, manifest: &Manifest) -> Result<Vec<String>, BackupError> {
+fn differences(config: &Config, manifest: &Manifest) -> Result<Differences, BackupError> {
     let mut differences = Vec::new();
     for (name, path) in [(METADATA, config.database_path()), (CAPTURES, config.data_dir.join(CAPTURES))] {
         differences.extend(database::faults(&path).into_iter().map(|fault| format!("{name}: {fault}")));
@@ -417,11 +429,15 @@ fn differences(config: &Config, manifest: &Manifest) -> Result<Vec<String>, Back
     let opened = |error: zenovay_events::OpenError| BackupError::Open(Box::new(error.into()));
     let events = zenovay_events::verify(&config.data_dir).map_err(opened)?;
     differences.extend(events.damages);
+    let is_damaged = |file: &&StoredFile| {
+        events.damaged_segments.iter().any(|name| file.name == format!("{}/{name}", super::SEGMENTS))
+    };
+    let rotten = manifest.segments.iter().filter(is_damaged).map(|file| file.stored.clone()).collect();
     if events.segments != manifest.segments.len() as u64 {
         differences.push(format!("{} segments, and there were {}", events.segments, manifest.segments.len()));
     }
     if !differences.is_empty() {
-        return Ok(differences);
+        return Ok(Differences { words: differences, rotten });
     }
     let stores = Stores::open_restored(config).map_err(|error| BackupError::Open(Box::new(error)))?;
     let mut totals = Totals::default();
@@ -434,7 +450,7 @@ fn differences(config: &Config, manifest: &Manifest) -> Result<Vec<String>, Back
         differences.push(format!("it is of the store {}, not {}", totals.0.store, manifest.store));
     }
     differences.extend(stores.captures.replay_damages()?);
-    Ok(differences)
+    Ok(Differences { words: differences, rotten })
 }
 
 /// Only looks at what there is.

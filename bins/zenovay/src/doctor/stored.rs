@@ -107,10 +107,7 @@ fn judge_backup(newest: &Listed, count: &str, schedule: BackupSchedule, now: Tim
     let words = format!("{count}; the last one was made at {at}, {} ago.", for_people(now.millis_since(at)));
     if !newest.manifest.damaged.is_empty() {
         let damaged = some(&newest.manifest.damaged);
-        return Seen::problem(
-            Problem::BackupDamaged,
-            format!("{words} It was made without what is damaged: {damaged}."),
-        );
+        return Seen::problem(Problem::BackupDamaged, format!("{words} Damaged when it was made: {damaged}."));
     }
     // Two are missing: one may be in the making.
     if now >= schedule.after(schedule.after(at)) {

@@ -37,6 +37,7 @@
 //! shorter, longer or changed, it is an error and not a smaller number. The file says the same of itself, see `entry.rs`: that
 //! is what a lost catalog is rebuilt from.
 
+mod check;
 mod coder;
 mod codes;
 mod digest;
@@ -67,6 +68,7 @@ use zenovay_query::{Cause, QueryError};
 use self::codes::CODES_MAX;
 use crate::faults::{FaultPoint, Faults};
 
+pub use check::SegmentCheck;
 pub(crate) use coder::{CodeMap, UNKNOWN, can_be_given, coded_groups, end_of_codes, spread};
 pub(crate) use codes::CodesMeta;
 pub(crate) use digest::{DigestMeta, StoredDigest};

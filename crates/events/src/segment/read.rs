@@ -15,7 +15,8 @@ use zenovay_domain::EventKind;
 use super::entry::PARQUET_MAGIC;
 use super::pages::{PackedPage, Pages, listed};
 use super::{
-    ChunkMeta, ColumnId, Segment, SegmentError, StoredDigest, StoredVisits, Tail, codes as visitor_codes, hybrid,
+    ChunkMeta, ColumnId, GroupMeta, Segment, SegmentError, StoredDigest, StoredVisits, Tail, codes as visitor_codes,
+    hybrid,
 };
 use crate::intern::empty_string;
 use crate::rows::{BaseRows, Ids};
@@ -325,19 +326,8 @@ impl Segment {
 
     /// Compares every byte of the file with its checksum, without decoding anything.
     pub(crate) fn verify_bytes(&self) -> Result<(), SegmentError> {
-        for group in &self.meta.groups {
-            for chunk in &group.chunks {
-                self.bytes(chunk.offset, chunk.bytes, chunk.hash)?;
-            }
-            if let Some(digest) = group.digest {
-                self.bytes(digest.offset, digest.bytes, digest.hash)?;
-            }
-            if let Some(visits) = group.visits {
-                self.bytes(visits.offset, visits.bytes, visits.hash)?;
-            }
-            if let Some(codes) = group.codes {
-                self.bytes(codes.offset, codes.bytes, codes.hash)?;
-            }
+        for part in self.meta.groups.iter().flat_map(GroupMeta::parts) {
+            self.bytes(part.offset, part.bytes, part.hash)?;
         }
         self.verify_tail()
     }

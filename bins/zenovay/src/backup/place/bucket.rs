@@ -13,7 +13,7 @@ use super::super::{BackupError, MANIFEST, PREFIX, REPLAYS, WAITING, names};
 use super::{Folders, Place};
 use crate::bucket::{Bucket, is_missing};
 use crate::config::BackupPlace;
-use crate::files::{AT_ONCE, Copied, CopyError, Way};
+use crate::files::{AT_ONCE, Copied, CopyError, Shown, Way};
 
 pub(super) struct BucketPlace {
     address: BackupPlace,
@@ -119,11 +119,12 @@ impl Place for BucketPlace {
     fn add(
         &mut self,
         from: &mut File,
+        see: &mut dyn FnMut(&[u8]),
         name_of: &dyn Fn(&str) -> String,
         way: &Way<'_>,
     ) -> Result<(String, Copied), CopyError> {
         // An object has its name from the beginning, so the file is read twice.
-        let copied = way.hash(from)?;
+        let copied = way.hash(&mut Shown { from, see })?;
         from.rewind().map_err(CopyError::Read)?;
         let name = name_of(&copied.sha256);
         self.bucket.send_object(&name, from, copied.bytes, way)?;

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::super::{BackupError, LOCK, MANIFEST, MARKER, PREFIX, REPLAYS, SEGMENTS, names};
 use super::{Folders, Place};
 use crate::config::BackupPlace;
-use crate::files::{self, Copied, CopyError, UNFINISHED, Way, sync_dir};
+use crate::files::{self, Copied, CopyError, Shown, UNFINISHED, Way, sync_dir};
 
 pub(super) struct DirPlace {
     address: BackupPlace,
@@ -128,12 +128,13 @@ impl Place for DirPlace {
     fn add(
         &mut self,
         from: &mut File,
+        see: &mut dyn FnMut(&[u8]),
         name_of: &dyn Fn(&str) -> String,
         way: &Way<'_>,
     ) -> Result<(String, Copied), CopyError> {
         let new = files::unfinished(&self.dir.join(name_of("new")));
         let mut to = files::create(&new).map_err(CopyError::Write)?;
-        let copied = way.copy(from, &mut to)?;
+        let copied = way.copy(&mut Shown { from, see }, &mut to)?;
         let name = name_of(&copied.sha256);
         let path = self.dir.join(&name);
         let placed = fs::rename(&new, &path).and_then(|()| sync_dir(path.parent().unwrap_or(&self.dir)));

@@ -61,10 +61,12 @@ pub(super) trait Place {
     /// Writes a short file, in the place of what is there: whole or not at all, and durable.
     fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// Writes a file that all backups share, whole or not at all, under the name that `name_of` gives by the SHA-256 of what it has.
+    /// Writes a file that all backups share, whole or not at all, under the name that `name_of` gives by the SHA-256 of what it has. Shows
+    /// all of it to `see`, once, as it comes.
     fn add(
         &mut self,
         from: &mut File,
+        see: &mut dyn FnMut(&[u8]),
         name_of: &dyn Fn(&str) -> String,
         way: &Way<'_>,
     ) -> Result<(String, Copied), CopyError>;
