@@ -9,9 +9,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -162,7 +161,7 @@ impl Erasures {
         let line = format!("{}\n", Erasure { at: self.clock.now(), website, visitor });
         let mut list = Vec::new();
         let is_new = !self.path.exists();
-        let mut file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(&self.path)?;
+        let mut file = crate::files::append(&self.path)?;
         file.read_to_end(&mut list)?;
         let end = end_of_noted(&list);
         if end < list.len() {

@@ -1,16 +1,23 @@
 //! Files that must be whole, and stay.
+//!
+//! What root makes in a folder of somebody else is theirs from the beginning: the server runs as another user, and one command by root
+//! is not to stop it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
 use sha2::{Digest, Sha256};
 
 /// How names of files end that are being written.
 pub(crate) const UNFINISHED: &str = ".tmp";
+/// Opens no symbolic link.
+const NO_LINK: i32 = OFlags::NOFOLLOW.bits().cast_signed();
 /// How much is copied at a time.
 const PIECE_BYTES: usize = 1 << 20;
 /// Gently copied, so much may wait to be written to the disk: whoever syncs meanwhile waits for little.
@@ -41,15 +48,57 @@ pub(crate) fn sync_file_system(dir: &Path) -> io::Result<()> {
 /// # Errors
 /// When it cannot be made.
 pub(crate) fn make_dir(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    let missing: Vec<&Path> = dir.ancestors().take_while(|path| !path.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    for made in missing.into_iter().rev().filter(|path| !path.as_os_str().is_empty()) {
+        give_to_owner_of(folder_of(made), made);
+    }
+    Ok(())
 }
 
-/// Makes an empty file that only its owner can read, in the place of what is there.
+/// The folder that `path` is in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Gives the directory `made`, when it is root's, to the owner of `folder`.
+pub(crate) fn give_to_owner_of(folder: &Path, made: &Path) {
+    if geteuid().is_root() {
+        let opened = OpenOptions::new().read(true).custom_flags(NO_LINK).open(made);
+        give(folder, opened.as_ref().ok());
+    }
+}
+
+/// Gives what is root's to the owner of `folder`. Root without the right to do so keeps it: whoever it is in the way of says so.
+fn give(folder: &Path, made: Option<&File>) {
+    let (Some(made), true, Ok(owner)) = (made, geteuid().is_root(), fs::metadata(folder)) else { return };
+    // What has another name may be another's.
+    let is_ours = made.metadata().is_ok_and(|found| found.uid() == 0 && (found.is_dir() || found.nlink() == 1));
+    if is_ours && owner.uid() != 0 {
+        let _ = fchown(made, Some(owner.uid()), Some(owner.gid()));
+    }
+}
+
+/// Makes an empty file that only its owner can read, in the place of what is there. No link is followed.
 ///
 /// # Errors
 /// When it cannot be made.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)
+    make(path, OpenOptions::new().write(true).truncate(true))
+}
+
+/// Opens a file that only its owner can read, to read it and to write behind what is there; makes it when it is missing. No link is followed.
+///
+/// # Errors
+/// When it cannot be opened or made.
+pub(crate) fn append(path: &Path) -> io::Result<File> {
+    make(path, OpenOptions::new().append(true))
+}
+
+fn make(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let file = options.read(true).create(true).mode(0o600).custom_flags(NO_LINK).open(path)?;
+    give(folder_of(path), Some(&file));
+    Ok(file)
 }
 
 /// `path` with an ending that says that it is not finished.
@@ -243,4 +292,44 @@ pub(crate) fn fill(from: &mut dyn Read, piece: &mut [u8]) -> io::Result<usize> {
 /// The bytes in hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{chown, symlink};
+
+    use super::*;
+
+    /// Whoever runs this as somebody else than root can give nothing away, and need not.
+    ///
+    /// Sabotage: give nothing, give folders alone or the last of them alone, or follow a link.
+    #[test]
+    fn what_root_makes_in_a_folder_of_somebody_else_is_theirs() {
+        let dir = tempfile::tempdir().unwrap();
+        let (theirs, elsewhere) = (dir.path().join("theirs"), dir.path().join("elsewhere"));
+        fs::create_dir(&theirs).unwrap();
+        let is_root = geteuid().is_root();
+        if is_root {
+            chown(&theirs, Some(65_534), Some(65_534)).unwrap();
+        }
+        let owner = fs::metadata(&theirs).unwrap().uid();
+        make_dir(&theirs.join("a/b")).unwrap();
+        create(&theirs.join("a/b/new")).unwrap();
+        append(&theirs.join("list")).unwrap().write_all(b"1").unwrap();
+        append(&theirs.join("list")).unwrap().write_all(b"2").unwrap();
+        replace(&theirs.join("replaced"), b"x").unwrap();
+        for name in ["a", "a/b", "a/b/new", "list", "replaced"] {
+            assert_eq!(fs::metadata(theirs.join(name)).unwrap().uid(), owner, "{name}");
+        }
+        assert_eq!(fs::read(theirs.join("list")).unwrap(), b"12");
+        fs::write(&elsewhere, "precious").unwrap();
+        symlink(&elsewhere, theirs.join("link")).unwrap();
+        assert!(create(&theirs.join("link")).is_err() && append(&theirs.join("link")).is_err());
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"precious");
+        assert_eq!(fs::metadata(&elsewhere).unwrap().uid(), geteuid().as_raw());
+        // A new directory of backups is not in theirs, and is for them.
+        make_dir(&dir.path().join("place")).unwrap();
+        give_to_owner_of(&theirs, &dir.path().join("place"));
+        assert_eq!(fs::metadata(dir.path().join("place")).unwrap().uid(), owner);
+    }
 }

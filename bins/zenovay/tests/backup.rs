@@ -567,6 +567,39 @@ fn a_restore_erases_again_what_was_erased_after_the_backup() {
     assert_eq!(found, set(&["/b", "/c"]));
 }
 
+/// A server that runs as another user than root gets by with a backup that root made; where nobody else can be given a file, everything is of
+/// whoever runs this.
+///
+/// Sabotage: leave to root what it makes, the place itself, or what a verification notes.
+#[test]
+fn what_root_makes_in_a_place_of_backups_is_the_servers() {
+    let place = Place::new("");
+    let site = &place.site;
+    record(site);
+    let server = site.serve();
+    send_recording(&server, site, 0);
+    send(&server, site, "/", "somebody");
+    assert!(server.terminate().success());
+    // Fails for who is not root.
+    let _ = std::os::unix::fs::chown(&site.data_dir, Some(65_534), Some(65_534));
+    let owner = fs::metadata(&site.data_dir).expect("a directory").uid();
+    let is_theirs = || {
+        let mut all: Vec<PathBuf> = files(&place.backups).into_values().collect();
+        all.extend(all.clone().iter().flat_map(|path| path.ancestors()).map(Path::to_owned));
+        let below = all.iter().filter(|path| path.starts_with(&place.backups));
+        below.for_each(|path| assert_eq!(fs::metadata(path).expect("a file").uid(), owner, "{}", path.display()));
+    };
+    place.backup();
+    is_theirs();
+    let segment = segments(&place.backups).into_keys().next().expect("a segment");
+    flip(&place.backups.join("segments").join(&segment));
+    fails(site, &["restore", "--verify", text(&place.backups)]);
+    assert!(place.backups.join("damaged").exists());
+    is_theirs();
+    place.backup();
+    is_theirs();
+}
+
 /// Sabotage: do not look whether one is due, or remove the newest instead of the oldest.
 #[test]
 fn the_server_makes_backups_by_itself_and_keeps_so_many() {

@@ -206,7 +206,7 @@ catalog! {
         BackupDamaged "backup_damaged", Warning, "files were damaged when the last backup was made"
             => "Mend them first, see `segments`; the backups before this one are kept. `zenovay restore --verify DIR` says what is in it.";
         BackupFailed "backup_failed", Warning, "the last try to make a backup failed"
-            => "Run `zenovay backup`: it says what is in the way.";
+            => "Run `zenovay backup`: it says what is in the way. Where permission is denied, give the directory of backups to the user of the server, with all that is in it: `chown -R`.";
         BackupUnfinished "backup_unfinished", Warning, "a backup was begun and never finished"
             => "Run `zenovay backup`: it takes over what is there, and says what is in the way.";
         BackupSameDisk "backup_same_disk", Note, "`backup_dir` is on the disk of the data directory"

@@ -3,26 +3,26 @@
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::entry::PARQUET_MAGIC;
-use super::{GroupMeta, SegmentMeta};
+use super::{GroupMeta, SegmentMeta, Tail};
 
 /// A part of a file: where it begins, how long it is, and the XXH3-64 of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) offset: u64,
-    pub(crate) bytes: u64,
+    pub(crate) bytes: u32,
     pub(crate) hash: u64,
 }
 
 impl Part {
     fn end(&self) -> u64 {
-        self.offset.saturating_add(self.bytes)
+        self.offset.saturating_add(self.bytes.into())
     }
 }
 
 impl GroupMeta {
     /// All that stands in the file of this row group.
     pub(crate) fn parts(&self) -> impl Iterator<Item = Part> + '_ {
-        let part = |offset, bytes: u32, hash| Part { offset, bytes: bytes.into(), hash };
+        let part = |offset, bytes, hash| Part { offset, bytes, hash };
         let chunks = self.chunks.iter().map(move |chunk| part(chunk.offset, chunk.bytes, chunk.hash));
         let digest = self.digest.map(|digest| part(digest.offset, digest.bytes, digest.hash));
         let visits = self.visits.map(|visits| part(visits.offset, visits.bytes, visits.hash));
@@ -48,12 +48,10 @@ pub struct SegmentCheck {
 
 impl SegmentCheck {
     pub(crate) fn new(meta: &SegmentMeta) -> Self {
-        let magic = Part { offset: 0, bytes: PARQUET_MAGIC.len() as u64, hash: xxh3_64(PARQUET_MAGIC) };
-        let tail = |tail: super::Tail| Part {
-            offset: tail.offset,
-            bytes: meta.bytes.saturating_sub(tail.offset),
-            hash: tail.hash,
-        };
+        let magic = Part { offset: 0, bytes: 4, hash: xxh3_64(PARQUET_MAGIC) };
+        // No footer is so long that it would not fit.
+        let bytes_of = |tail: Tail| u32::try_from(meta.bytes.saturating_sub(tail.offset)).unwrap_or(u32::MAX);
+        let tail = |tail: Tail| Part { offset: tail.offset, bytes: bytes_of(tail), hash: tail.hash };
         let groups = meta.groups.iter().flat_map(GroupMeta::parts);
         let all = [magic].into_iter().chain(groups).chain(meta.tail.map(tail));
         let mut parts: Vec<Part> = all.filter(|part| part.bytes > 0).collect();

@@ -43,7 +43,12 @@ impl Place for DirPlace {
 
     fn make(&self, data_dir: &Path) -> Result<(), BackupError> {
         let failed = |cause| BackupError::io(&self.dir, cause);
+        let is_new = !self.dir.exists();
         files::make_dir(&self.dir).map_err(failed)?;
+        if is_new {
+            // Root makes it for the server.
+            files::give_to_owner_of(data_dir, &self.dir);
+        }
         let real = |path: &Path| fs::canonicalize(path).map_err(failed);
         if real(&self.dir)?.starts_with(real(data_dir)?) {
             // Not left behind when it was made here; one with something in it stays.
