@@ -449,7 +449,8 @@ fn what_is_damaged_in_the_data_directory_is_never_taken_for_sound() {
     assert_eq!(place.verify()["rows"], 50);
 }
 
-/// Sabotage: restore over what is there, or back up into what is not a directory of backups.
+/// Sabotage: restore over what is there, back up into what is not a directory of backups, copy before it is known whose backups are there, or leave
+/// what was begun.
 #[test]
 fn what_is_in_the_way_is_refused_in_words() {
     let place = Place::new("");
@@ -477,7 +478,19 @@ fn what_is_in_the_way_is_refused_in_words() {
     let empty = tempfile::tempdir().expect("a directory");
     assert_eq!(site.cli(&["backup", "--list", text(empty.path())])["backups"], serde_json::json!([]));
     let stranger = Place::new("");
+    let before = files(&place.backups);
+    let server = stranger.site.serve();
+    send(&server, &stranger.site, "/", "somebody");
+    assert!(server.terminate().success());
     assert!(fails(&stranger.site, &["backup", backups]).contains("of another store"));
+    assert_eq!(files(&place.backups), before);
+    // One that fails at the end leaves nothing either that looks as if a process had died.
+    let in_the_way = place.backups.join("erasures.tmp");
+    fs::create_dir(&in_the_way).expect("a directory");
+    fails(site, &["backup", backups]);
+    fs::remove_dir(&in_the_way).expect("it is there");
+    let names = fs::read_dir(&place.backups).expect("a directory").flatten().map(|entry| entry.file_name());
+    assert!(names.into_iter().all(|name| !text(Path::new(&name)).ends_with(".tmp")));
     assert_eq!(place.verify()["rows"], 1);
 
     // A restore that did not end: no server takes it for a data directory, and it is begun anew.

@@ -281,6 +281,10 @@ impl EventStore for EmbeddedStore {
         Ok(self.inner.seal()?)
     }
 
+    fn store_id(&self) -> Option<String> {
+        Some(self.inner.store.to_string())
+    }
+
     fn segment_files(&self) -> Vec<SegmentFile> {
         self.inner.segment_files(&self.inner.state())
     }

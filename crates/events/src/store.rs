@@ -182,6 +182,11 @@ pub trait EventStore: Send + Sync {
     /// When it cannot be written; it stays where it was, and is moved later.
     fn seal(&self) -> Result<bool, ChangeError>;
 
+    /// The id of the store, 32 hexadecimal digits, as copies of it have it; `None` when it has none.
+    fn store_id(&self) -> Option<String> {
+        None
+    }
+
     /// The files that sealed events are in, as of now. A file goes when another takes its place. None of a store that keeps
     /// events elsewhere.
     fn segment_files(&self) -> Vec<SegmentFile> {

@@ -303,12 +303,13 @@ impl Backups {
     /// [`BackupError`]; the backups that were there stay.
     pub fn make(&self, place: &BackupPlace, keep: Option<usize>, is_gentle: bool) -> Result<Made, BackupError> {
         let Some(_running) = self.running.try_lock() else { return Err(BackupError::Running(place.clone())) };
-        let pool = Pool::open(place::open(place, &self.config, None)?, &self.data_dir)?;
+        let there = place::open(place, &self.config, None)?;
+        self.refuse_others(&*there)?;
+        let pool = Pool::open(there, &self.data_dir)?;
         let way = Way { is_gentle, cancelled: &self.is_cancelled };
         let mut work = Work {
             backups: self,
             way: &way,
-            earlier: pool.newest()?,
             name: String::new(),
             made: PathBuf::new(),
             pool,
@@ -320,6 +321,9 @@ impl Backups {
             error: None,
         };
         let run = work.run();
+        if run.is_err() {
+            work.discard();
+        }
         self.discard_waiting();
         let (manifest, copied_bytes) = run?;
         let mut removed = Vec::new();
@@ -343,6 +347,17 @@ impl Backups {
         let not_mended = left.into_iter().filter(|name| !is_sent(name)).collect();
         let mended = mended.iter().cloned().collect();
         Ok(Made { path: place.at(&work.name), manifest, copied_bytes, removed, not_removed, mended, not_mended })
+    }
+
+    /// Refuses a place with backups of another store, before anything in it is changed.
+    fn refuse_others(&self, place: &dyn Place) -> Result<(), BackupError> {
+        let newest = newest(place, &folders(place)?)?;
+        match (newest, self.events.store_id()) {
+            (Some(newest), Some(store)) if newest.manifest.store != store => {
+                Err(BackupError::OtherStore { place: place.address().clone(), other: newest.manifest.store, store })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether a backup is being made.
@@ -546,10 +561,6 @@ impl Pool {
         BackupError::io(&self.place.address().at(name), cause)
     }
 
-    fn newest(&self) -> Result<Option<Listed>, BackupError> {
-        newest(&*self.place, &folders(&*self.place)?)
-    }
-
     fn read_segments(&mut self) -> Result<(), BackupError> {
         let Self { segments, rotten, .. } = self;
         let read = self.place.files(SEGMENTS, &mut |stored, bytes| {
@@ -687,8 +698,6 @@ struct Sources {
 struct Work<'a> {
     backups: &'a Backups,
     way: &'a Way<'a>,
-    /// The newest backup that is there.
-    earlier: Option<Listed>,
     /// The name of the new one.
     name: String,
     /// The folder in which it is made.
@@ -742,6 +751,15 @@ impl Work<'_> {
         };
         let manifest = self.finish(totals)?;
         Ok((manifest, self.copied_bytes))
+    }
+
+    /// Removes what was begun: the next backup makes its own, and on a full disk this one is in the way. What backups share stays.
+    fn discard(&self) {
+        if self.made.exists()
+            && let Err(error) = fs::remove_dir_all(&self.made)
+        {
+            tracing::warn!(%error, "a backup that was begun is left at {}", self.made.display());
+        }
     }
 
     /// Copies what never changes, before the moment: what comes meanwhile is little.
@@ -887,12 +905,6 @@ impl Work<'_> {
 
 impl Copier for Work<'_> {
     fn moment(&mut self, moment: &Moment) -> io::Result<()> {
-        if let Some(earlier) = &self.earlier
-            && earlier.manifest.store != moment.store
-        {
-            let (place, other) = (self.pool.place.address().clone(), earlier.manifest.store.clone());
-            return Err(self.end(BackupError::OtherStore { place, other, store: moment.store.clone() }));
-        }
         if let Some(sources) = &self.sources {
             let taken = [(&sources.metadata, METADATA), (&sources.captures, CAPTURES)];
             let failed = taken.into_iter().find_map(|(source, name)| Some((source.take_moment().err()?, name)));
