@@ -613,6 +613,36 @@ fn what_root_makes_in_a_place_of_backups_is_the_servers() {
     is_theirs();
 }
 
+/// Sabotage: leave out of the list what cannot be read, count it among those that are kept, or keep it when it is older than they are.
+#[test]
+fn a_backup_that_cannot_be_read_is_told_and_takes_the_place_of_none() {
+    let place = Place::new("");
+    let site = &place.site;
+    let backups = text(&place.backups);
+    let names: Vec<String> = (0..3).map(|_| place.backup()["backup"].as_str().expect("a path").to_owned()).collect();
+    let manifest = Path::new(&names[1]).join("manifest.json");
+    let whole = fs::read(&manifest).expect("a manifest");
+    fs::write(&manifest, &whole[..whole.len() / 2]).expect("it can be written");
+    let list = |status: i32| {
+        let output = site.run(&["backup", "--list", backups], "");
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+        let listed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let row = |row: &Value| (row["backup"].as_str().expect("a path").to_owned(), row["problem"].is_string());
+        listed["backups"].as_array().expect("a list").iter().map(row).collect::<Vec<_>>()
+    };
+    assert_eq!(list(3), [(names[0].clone(), false), (names[1].clone(), true), (names[2].clone(), false)]);
+    // The first is the second that can be read, and then the third.
+    assert_eq!(site.cli(&["backup", backups, "--keep", "3"])["removed"], serde_json::json!([]));
+    let made = site.cli(&["backup", backups, "--keep", "3"]);
+    let gone: Vec<&str> = names[..2].iter().map(|name| name.rsplit_once('/').expect("a path").1).collect();
+    assert_eq!(made["removed"], serde_json::json!(gone));
+    assert_eq!(list(0).len(), 3);
+    let newest = Path::new(made["backup"].as_str().expect("a path")).join("manifest.json");
+    fs::write(&newest, "{").expect("it can be written");
+    let words = fails(&place.elsewhere("x"), &["restore", backups]);
+    assert!(words.contains("manifest.json is damaged") && words.contains("take another backup"), "{words}");
+}
+
 /// Sabotage: do not look whether one is due, or remove the newest instead of the oldest.
 #[test]
 fn the_server_makes_backups_by_itself_and_keeps_so_many() {

@@ -277,6 +277,11 @@ fn a_healthy_system_says_so_and_each_fault_is_named_alone() {
     )
     .expect("it can be written");
     find(&["backup_damaged"]);
+    let later = backups.join("backup-999999-2026-12-01T120000.000Z");
+    fs::create_dir(&later).expect("a directory");
+    fs::write(later.join("manifest.json"), &whole[..40]).expect("it can be written");
+    find(&["backup_broken"]);
+    fs::remove_dir_all(&later).expect("it can be removed");
     fs::write(&manifest, "").expect("it can be written");
     find(&["backup_missing"]);
     fs::write(&manifest, whole).expect("it can be written");

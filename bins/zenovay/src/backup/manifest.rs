@@ -115,6 +115,15 @@ impl Manifest {
     }
 }
 
+/// A finished backup that cannot be read as one.
+#[derive(Debug, Clone)]
+pub struct Unreadable {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
 /// A finished backup.
 #[derive(Debug, Clone)]
 pub struct Listed {

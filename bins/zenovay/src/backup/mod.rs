@@ -42,7 +42,7 @@ use zenovay_events::{ChangeError, Copier, EventStore, Moment, SegmentCheck, Segm
 use self::chunks::ChunkList;
 pub(crate) use self::database::{DatabaseError, Source};
 use self::manifest::MANIFEST;
-pub use self::manifest::{BlobTotals, Listed, Manifest, StoredFile, WebsiteTotals};
+pub use self::manifest::{BlobTotals, Listed, Manifest, StoredFile, Unreadable, WebsiteTotals};
 use self::place::{Place, read_whole};
 pub use self::restore::{Restore, Restored, Verified, restore, verify};
 pub use self::schedule::{BackupSchedule, Scheduled};
@@ -376,15 +376,15 @@ impl Backups {
     }
 }
 
-/// The finished backups at `place`, the oldest first. What cannot be read as one is not among them.
+/// The finished backups at `place`, the oldest first.
 ///
 /// # Errors
 /// [`BackupError`] when it cannot be looked at, is not there, or has something else in it.
-pub fn list(place: &BackupPlace, config: &Config) -> Result<Vec<Listed>, BackupError> {
+pub fn list(place: &BackupPlace, config: &Config) -> Result<Vec<Result<Listed, Unreadable>>, BackupError> {
     let place = place::open(place, config, None)?;
     let mut all = Vec::new();
     for name in folders(&*place)? {
-        all.extend(listed(&*place, &name)?);
+        all.push(listed(&*place, &name)?);
     }
     if all.is_empty() {
         expect_place(&*place)?;
@@ -415,6 +415,8 @@ pub struct Overview {
     pub finished: u64,
     /// The newest of them that can be read.
     pub newest: Option<Listed>,
+    /// Those that came after it, and cannot be read.
+    pub unreadable: Vec<Unreadable>,
     /// The names of those that were begun and not finished, while none is being made.
     pub unfinished: Vec<String>,
 }
@@ -427,33 +429,43 @@ impl Overview {
     pub fn of(place: &BackupPlace, config: &Config, within: Option<Duration>) -> Result<Self, BackupError> {
         let place = place::open(place, config, within)?;
         let found = place.folders().map_err(|cause| BackupError::io(&place.address().at(""), cause))?;
+        let (newest, unreadable) = newest_of(&*place, &found.finished)?;
         Ok(Self {
             finished: found.finished.len() as u64,
-            newest: newest(&*place, &found.finished)?,
+            newest,
+            unreadable,
             unfinished: found.unfinished.into_iter().collect(),
         })
     }
 }
 
-/// The backup `name`, if it can be read as one.
-fn listed(place: &dyn Place, name: &str) -> Result<Option<Listed>, BackupError> {
+/// The backup `name`, or why it cannot be read as one.
+fn listed(place: &dyn Place, name: &str) -> Result<Result<Listed, Unreadable>, BackupError> {
+    let path = place.address().at(name);
     match Manifest::read(place, name) {
-        Ok(manifest) => Ok(Some(Listed { path: place.address().at(name), manifest })),
+        Ok(manifest) => Ok(Ok(Listed { path, manifest })),
         Err(BackupError::File(FileError::Io { path, cause })) if !place.is_of_one_file(&cause) => {
             Err(BackupError::io(&path, cause))
         }
-        Err(_) => Ok(None),
+        Err(error) => Ok(Err(Unreadable { path, problem: error.to_string() })),
     }
+}
+
+/// The newest of the backups `finished` that can be read, and those that came after it.
+fn newest_of(place: &dyn Place, finished: &BTreeSet<String>) -> Result<(Option<Listed>, Vec<Unreadable>), BackupError> {
+    let mut unreadable = Vec::new();
+    for name in finished.iter().rev() {
+        match listed(place, name)? {
+            Ok(listed) => return Ok((Some(listed), unreadable)),
+            Err(one) => unreadable.push(one),
+        }
+    }
+    Ok((None, unreadable))
 }
 
 /// The newest of the backups `finished` that can be read.
 fn newest(place: &dyn Place, finished: &BTreeSet<String>) -> Result<Option<Listed>, BackupError> {
-    for name in finished.iter().rev() {
-        if let Some(listed) = listed(place, name)? {
-            return Ok(Some(listed));
-        }
-    }
-    Ok(None)
+    Ok(newest_of(place, finished)?.0)
 }
 
 /// The names of the finished backups at `place`, the oldest first.
@@ -646,11 +658,17 @@ impl Pool {
         Ok(Ok(bytes))
     }
 
-    /// Removes all backups but the `keep` newest, and adds those that are gone to `removed`.
+    /// Removes all backups that are older than the `keep` newest which can be read, and adds those that are gone to `removed`. One that cannot be
+    /// read takes the place of none.
     fn keep_newest(&mut self, keep: usize, removed: &mut Vec<String>) -> Result<(), BackupError> {
-        let mut all: Vec<String> = folders(&*self.place)?.into_iter().collect();
-        all.truncate(all.len().saturating_sub(keep.max(1)));
-        for name in all {
+        let mut older: Vec<String> = folders(&*self.place)?.into_iter().collect();
+        let mut left = keep.max(1);
+        while left > 0
+            && let Some(name) = older.pop()
+        {
+            left -= usize::from(listed(&*self.place, &name)?.is_ok());
+        }
+        for name in older {
             self.place.remove_backup(&name).map_err(|cause| self.failed(&name, cause))?;
             removed.push(name);
         }

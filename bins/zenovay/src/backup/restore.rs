@@ -81,7 +81,13 @@ impl Opened {
             }
         };
         let place = place.real().map_err(failed)?;
-        let manifest = Manifest::read(&*place, &name)?;
+        let manifest = Manifest::read(&*place, &name).map_err(|error| match error {
+            BackupError::Damaged { path, problem } => BackupError::Damaged {
+                path,
+                problem: format!("{problem}; take another backup, `zenovay backup --list` names them"),
+            },
+            error => error,
+        })?;
         Ok(Self { place, name, manifest })
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::context;
 use super::output::{Failure, Output, lines, table};
-use crate::backup::{self, BackupError, Backups, Restore};
+use crate::backup::{self, BackupError, Backups, Listed, Restore, Unreadable};
 use crate::config::{BackupPlace, Config, InvalidBackupPlace};
 use crate::control::{self, Answer, Request};
 use crate::data_dir::DataDirError;
@@ -108,7 +108,11 @@ fn make(config: &Config, dir: BackupPlace, keep: Option<usize>) -> Result<Value,
 }
 
 fn list(dir: &BackupPlace, config: &Config, output: &mut Output) -> Result<(), Failure> {
-    let row = |listed: backup::Listed| {
+    let row = |listed: Result<Listed, Unreadable>| {
+        let listed = match listed {
+            Ok(listed) => listed,
+            Err(Unreadable { path, problem }) => return json!({ "backup": path, "problem": problem }),
+        };
         let manifest = &listed.manifest;
         let files = manifest.files.iter().chain(&manifest.segments);
         let bytes = files.map(|file| file.bytes).sum::<u64>() + manifest.recordings.bytes;
@@ -119,10 +123,14 @@ fn list(dir: &BackupPlace, config: &Config, output: &mut Output) -> Result<(), F
             "rows": manifest.rows,
             "bytes": bytes,
             "damaged": manifest.damaged.len(),
+            "problem": null,
         })
     };
     let rows: Vec<Value> = backup::list(dir, config)?.into_iter().map(row).collect();
-    let columns = ["backup", "created_at", "version", "rows", "bytes", "damaged"];
+    if rows.iter().any(|row| row["problem"].is_string()) {
+        output.done_in_part();
+    }
+    let columns = ["backup", "created_at", "version", "rows", "bytes", "damaged", "problem"];
     output.result(&json!({ "backups": rows }), || table("no backups", &columns, &rows));
     Ok(())
 }

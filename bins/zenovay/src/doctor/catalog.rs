@@ -201,6 +201,8 @@ catalog! {
             => "Make the directory readable and writable for the user of the server, or mount its disk. Of a bucket, look at `backup_bucket_…`.";
         BackupMissing "backup_missing", Warning, "there is no finished backup"
             => "Run `zenovay backup`: it says what is in the way.";
+        BackupBroken "backup_broken", Warning, "the newest backup cannot be read"
+            => "Run `zenovay backup` for a new one, and look at the disk that it is on. `zenovay backup --list` names those that can be restored.";
         BackupOld "backup_old", Warning, "the last backup is older than two intervals of `backup_schedule`"
             => "Run `zenovay backup`: it says what is in the way.";
         BackupDamaged "backup_damaged", Warning, "files were damaged when the last backup was made"

@@ -54,21 +54,30 @@ pub(super) fn backup(patient: &Patient<'_>) -> Seen {
     let Some(dir) = &patient.config.backup_dir else {
         return Seen::problem(Problem::BackupNotSet, "of those that are made by other means nothing is known.");
     };
-    let Overview { finished, newest, mut unfinished } = match Overview::of(dir, patient.config, Some(WITHIN)) {
-        Ok(found) => found,
-        Err(error) => return Seen::problem(Problem::BackupUnreadable, format!("{error}.")),
-    };
+    let Overview { finished, newest, unreadable, mut unfinished } =
+        match Overview::of(dir, patient.config, Some(WITHIN)) {
+            Ok(found) => found,
+            Err(error) => return Seen::problem(Problem::BackupUnreadable, format!("{error}.")),
+        };
     if patient.server.is_some_and(|server| server.backups.is_running()) {
         // It is being made.
         unfinished.clear();
     }
+    let broken: Vec<String> =
+        unreadable.into_iter().map(|one| format!("{}: {}", one.path.display(), one.problem)).collect();
     let Some(newest) = &newest else {
-        let words = match unfinished.len() {
-            0 => format!("none in {dir}."),
+        let words = match dir {
+            BackupPlace::Dir(path) if !path.exists() => format!("{dir} is not there: is its disk mounted?"),
+            _ if !broken.is_empty() => format!("none in {dir} can be read: {}.", some(&broken)),
+            _ if unfinished.is_empty() => format!("none in {dir}."),
             _ => format!("{dir} has {} alone, which was not finished.", some(&unfinished)),
         };
         return Seen::problem(Problem::BackupMissing, words);
     };
+    if !broken.is_empty() {
+        let made_at = &newest.manifest.created_at;
+        return Seen::problem(Problem::BackupBroken, format!("{}; one before it is of {made_at}.", some(&broken)));
+    }
     let count = counted(finished, "backup");
     let now = reading(patient).steady;
     let seen = judge_backup(newest, &count, patient.config.backup_schedule, now);
