@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use zenovay_domain::{Clock, SystemClock, Timestamp, WebsiteId};
 use zenovay_events::{OpenError, WebsiteRows, stored_rows};
 
-use crate::backup::{DatabaseError, EVENTS, METADATA, Source};
+use crate::backup::{CAPTURES, DatabaseError, EVENTS, METADATA, Source, database};
 use crate::config::Config;
 use crate::data_dir::{DataDirError, ServerLock};
 use crate::files::{self, CopyError, FileError, sync_dir};
@@ -63,6 +63,16 @@ pub enum UpgradeError {
         "{0} has no snapshot of before an upgrade: it is removed after {KEPT_DAYS} days, and when a visitor is erased"
     )]
     NoSnapshot(PathBuf),
+    /// A database of the snapshot is not what was put there.
+    #[error(
+        "{path} is damaged: {problem}. Nothing was changed; restore a backup of before the upgrade instead, with the earlier version"
+    )]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Something was stored since.
     #[error("{}", since_words(*.0))]
     Since(Option<u64>),
@@ -374,6 +384,7 @@ pub fn roll_back(config: &Config, discard: Discard) -> Result<RolledBack, Upgrad
             if !is_allowed {
                 return Err(UpgradeError::Since(since));
             }
+            expect_whole(&folder, &snapshot)?;
             let free = (1..).map(|number| format!("rolled-back-{number}")).find(|name| !data_dir.join(name).exists());
             let name = free.unwrap_or_default();
             let aside = data_dir.join(&name);
@@ -400,6 +411,17 @@ pub fn roll_back(config: &Config, discard: Discard) -> Result<RolledBack, Upgrad
     remove(&folder)?;
     sync_dir(data_dir).map_err(io_at(data_dir))?;
     Ok(RolledBack { snapshot, aside, since })
+}
+
+/// Refuses a snapshot of which a database is damaged.
+fn expect_whole(folder: &Path, snapshot: &Snapshot) -> Result<(), UpgradeError> {
+    for name in [EVENTS, CAPTURES, METADATA].into_iter().filter(|name| snapshot.names.iter().any(|own| own == name)) {
+        let path = folder.join(name);
+        if let Some(problem) = database::faults(&path).into_iter().next() {
+            return Err(UpgradeError::Damaged { path, problem });
+        }
+    }
+    Ok(())
 }
 
 /// The file of the database at `database` that is called `name` where the database is `zenovay.db`.
@@ -429,6 +451,7 @@ fn stored_since(data_dir: &Path, snapshot: &Snapshot) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{CommonFlags, ServerFlags};
 
     /// Sabotage: forget the snapshot when it is made.
     #[test]
@@ -450,5 +473,39 @@ mod tests {
         remove_old_snapshot(dir.path(), made_at.plus_millis(7 * DAY_MS)).unwrap();
         assert!(!folder.exists());
         remove_old_snapshot(dir.path(), made_at).unwrap();
+    }
+
+    /// Sabotage: put back what is there, or look at the first database alone.
+    #[test]
+    fn a_damaged_snapshot_is_not_put_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::load(&CommonFlags::default(), &ServerFlags::default(), []).unwrap();
+        config.data_dir = dir.path().to_owned();
+        let folder = dir.path().join(SNAPSHOT);
+        fs::create_dir(&folder).unwrap();
+        let databases = [EVENTS, CAPTURES, METADATA];
+        for name in databases {
+            let database = rusqlite::Connection::open(folder.join(name)).unwrap();
+            database.execute_batch("CREATE TABLE t (c); INSERT INTO t VALUES (1)").unwrap();
+        }
+        let snapshot = Snapshot {
+            made_at: String::new(),
+            version: String::new(),
+            formats: None,
+            rows: BTreeMap::new(),
+            names: databases.map(str::to_owned).to_vec(),
+        };
+        fs::write(folder.join(ABOUT), serde_json::to_vec(&snapshot).unwrap()).unwrap();
+        for name in databases {
+            let path = folder.join(name);
+            let whole = fs::read(&path).unwrap();
+            fs::write(&path, &whole[..100]).unwrap();
+            let words = roll_back(&config, Discard::Unknown).unwrap_err().to_string();
+            assert!(words.contains(name) && words.contains("is damaged"), "{words}");
+            assert!(!is_rolling_back(dir.path()) && !dir.path().join(name).exists());
+            fs::write(&path, whole).unwrap();
+        }
+        roll_back(&config, Discard::Unknown).unwrap();
+        assert!(databases.iter().all(|name| dir.path().join(name).exists()));
     }
 }

@@ -18,7 +18,7 @@
 //! **Not in a backup**: `salts`, the secrets that visitors are named with. Whoever has them can find out who an anonymous visitor was.
 
 mod chunks;
-mod database;
+pub(crate) mod database;
 mod manifest;
 mod place;
 mod restore;
