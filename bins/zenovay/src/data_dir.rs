@@ -2,10 +2,10 @@
 
 use std::fs::{self, File, Metadata, Permissions, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags, access};
 use rustix::process::geteuid;
 
 use crate::bootstrap;
@@ -179,6 +179,27 @@ fn secure_files(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> Result<(), Dat
     Ok(())
 }
 
+/// Gives what root has made of ours in the directory `path` to the owner of the directory: a server that runs as another user could read none
+/// of it. Does nothing for anybody but root.
+pub fn give_back(path: &Path) {
+    let (true, Ok(owner)) = (geteuid().is_root(), fs::metadata(path)) else { return };
+    if owner.uid() == 0 {
+        return;
+    }
+    let give_all = |folder: &Path, is_ours: &dyn Fn(&str) -> bool| {
+        // Of one that goes meanwhile nothing is left to give.
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let is_roots = |found: &Metadata| found.uid() == 0 && (found.is_dir() || found.nlink() == 1);
+            if entry.file_name().to_str().is_some_and(is_ours) && entry.metadata().is_ok_and(|found| is_roots(&found)) {
+                // Root without the right to do so keeps it; a link is not followed.
+                let _ = lchown(entry.path(), Some(owner.uid()), Some(owner.gid()));
+            }
+        }
+    };
+    give_all(path, &|name| OURS.iter().any(|ours| name.starts_with(ours)));
+    give_all(&path.join("segments"), &|name| name.ends_with(".parquet") || name.ends_with(".tmp"));
+}
+
 /// Takes `path` from everybody but its owner, and says so; who is not the owner can only say it.
 fn tighten(path: &Path, found: &Metadata) {
     let mode = found.permissions().mode() & 0o7777;
@@ -345,6 +366,31 @@ mod tests {
         let words = refuse_user(directory.path(), owner + 4_711).unwrap_err().to_string();
         assert!(words.contains(&format!("sudo -u '{}' zenovay", user_name(owner))), "{words}");
         assert_eq!((user_name(0), user_name(u32::MAX - 7)), ("root".to_owned(), "#4294967288".to_owned()));
+    }
+
+    /// Whoever runs this as somebody else than root can give nothing away, and need not.
+    ///
+    /// Sabotage: give nothing, leave out the segments, or give what is not ours or has another name elsewhere.
+    #[test]
+    fn what_root_made_in_the_directory_of_somebody_else_is_given_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, elsewhere) = (directory.path().join("data"), directory.path().join("elsewhere"));
+        fs::create_dir_all(path.join("segments")).unwrap();
+        fs::write(&elsewhere, "precious").unwrap();
+        let ours = ["erasures", "events.db", "segments/0000000000000001.parquet"];
+        let theirs = ["notes.txt", "segments/notes.txt"];
+        ours.iter().chain(&theirs).for_each(|name| fs::write(path.join(name), "").unwrap());
+        std::os::unix::fs::symlink(&elsewhere, path.join("salts")).unwrap();
+        fs::hard_link(&elsewhere, path.join("captures.db")).unwrap();
+        if geteuid().is_root() {
+            lchown(&path, Some(65_534), Some(65_534)).unwrap();
+        }
+        let owner = fs::metadata(&path).unwrap().uid();
+        give_back(&path);
+        let uid = |name: &str| fs::metadata(path.join(name)).unwrap().uid();
+        assert!(ours.iter().chain(&["segments"]).all(|name| uid(name) == owner));
+        assert!(theirs.iter().chain(&["captures.db"]).all(|name| uid(name) == geteuid().as_raw()));
+        assert_eq!(fs::metadata(&elsewhere).unwrap().uid(), geteuid().as_raw());
     }
 
     #[test]

@@ -27,6 +27,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::allocator;
 use crate::config::{CommonFlags, Config, ServerFlags};
+use crate::data_dir;
 use crate::runtime;
 use output::{Failure, Output};
 
@@ -163,7 +164,7 @@ impl Cli {
             return Err(Failure::usage("flags of the server have no effect on this command"));
         }
         let config = load(ServerFlags::default())?;
-        match command {
+        let done = match command {
             Command::User(command) => user::run(command, &config, output),
             Command::Team(command) => team::run(command, &config, output),
             Command::Website(command) => website::run(command, &config, output),
@@ -183,6 +184,8 @@ impl Cli {
             | Command::Health(_)
             | Command::Openapi
             | Command::Sourcemaps(_) => Ok(()),
-        }
+        };
+        data_dir::give_back(&config.data_dir);
+        done
     }
 }
