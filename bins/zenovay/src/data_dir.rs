@@ -100,13 +100,16 @@ pub fn secure(path: &Path) -> Result<(), DataDirError> {
     secure_files(&path.join("segments"), &|name| name.ends_with(".parquet") || name.ends_with(".tmp"))
 }
 
-/// Refuses who is neither root nor the owner of the directory `path`: it is its owner's alone, and to others it looks like one on which
+/// Refuses who may not read and write the directory `path`, and is not its owner: to others it looks like one on which
 /// no server runs. Who may see that there is one may also see whose it is; of one that is not there nothing is said.
 ///
 /// # Errors
 /// [`DataDirError::OtherUser`], or [`DataDirError::Unusable`] where a directory above may not be looked into.
 pub fn refuse_others(path: &Path) -> Result<(), DataDirError> {
-    refuse_user(path, geteuid().as_raw())
+    match access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => Ok(()),
+        Err(_) => refuse_user(path, geteuid().as_raw()),
+    }
 }
 
 fn refuse_user(path: &Path, user: u32) -> Result<(), DataDirError> {

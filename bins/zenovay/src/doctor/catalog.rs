@@ -132,7 +132,7 @@ catalog! {
         NoAnswer "no_answer", Fault, "a server holds the data directory, and does not answer this command"
             => "Restart it: it hangs, starts or stops just now, or is of an earlier version.";
         NotWritable "not_writable", Fault, "events cannot be stored"
-            => "Make space on the disk, or look for what is wrong with it in the server's log, and restart the server.";
+            => "Make space on the disk: then it goes on by itself. Where there is space, look for what is wrong in the server's log, and restart it.";
         MetadataUnreadable "metadata_unreadable", Fault, "`zenovay.db` cannot be read"
             => "Is the disk full? Then make space, and start the server again. Otherwise put a copy of `zenovay.db` back; `zenovay check` says whether it is whole.";
     }
@@ -216,7 +216,7 @@ catalog! {
     }
     Clock "clock", "Machine", "Whether the clock is believed." {
         ClockWrong "clock_wrong", Fault, "the clock is not believed: nothing is removed by it"
-            => "Set the clock, and keep it by `timedatectl set-ntp true`. When it is right, do nothing: it is believed after six hours.";
+            => "Set the clock, and keep it by `timedatectl set-ntp true`: the doubt ends at once. When it is right already, do nothing: it is believed after six hours.";
     }
     Disk "disk", "Machine", "The space on the disk of the data directory." {
         DiskFull "disk_full", Fault, "less than a fiftieth of the disk is free"

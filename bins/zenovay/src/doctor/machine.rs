@@ -206,7 +206,7 @@ pub(super) fn alerts(patient: &Patient<'_>) -> Seen {
     let probed = webhook.map(|webhook| wait_for(async { webhook.probe().await.map_err(|error| with_causes(&error)) }));
     match probed {
         Some(Err(why)) => Seen::problem(Problem::AlertsFail, format!("webhook: {why}.")),
-        _ => Seen::ok(format!("They are told by {}; nothing was sent.", ways.join(" and "))),
+        _ => Seen::ok(format!("They are told by {}; the doctor itself sent none.", ways.join(" and "))),
     }
 }
 

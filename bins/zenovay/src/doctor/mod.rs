@@ -228,7 +228,9 @@ fn per_cent(part: u64, whole: u64) -> u64 {
 /// The first of `names`, and how many more there are.
 fn some(names: &[String]) -> String {
     const SHOWN: usize = 3;
-    let shown = names.iter().take(SHOWN).map(|name| name.escape_debug().to_string()).collect::<Vec<_>>().join(", ");
+    let escaped = |letter: char| if letter == '"' { letter.to_string() } else { letter.escape_debug().to_string() };
+    let shown = |name: &String| name.chars().map(escaped).collect::<String>();
+    let shown = names.iter().take(SHOWN).map(shown).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),
@@ -248,6 +250,7 @@ mod tests {
         assert_eq!((per_cent(1, 3), per_cent(5, 0), per_cent(u64::MAX, u64::MAX)), (33, 500, 100));
         let names: Vec<String> = ["a", "b", "c", "d\n", "e"].map(str::to_owned).into();
         assert_eq!((some(&names[..2]).as_str(), some(&names).as_str()), ("a, b", "a, b, c and 2 more"));
+        assert_eq!(some(&["\"http://a\"\u{7}".to_owned()]), "\"http://a\"\\u{7}");
     }
 
     /// Sabotage: wait for what never ends.
