@@ -326,6 +326,9 @@ fn what_is_damaged_is_named_and_the_rest_restored_when_told() {
     fs::write(&manifest, &kept[..kept.len() / 2]).expect("it can be written");
     assert!(fails(&place.elsewhere("cut"), &["restore", text(&backup)]).contains("is damaged"));
     fs::write(&manifest, kept.replacen(&format!("\"rows\": {}", made["rows"]), "\"rows\": 7", 1)).expect("written");
+    assert!(fails(&place.elsewhere("rows"), &["restore", text(&backup)]).contains("it says 7 rows"));
+    let others = kept.replace(&format!("\"rows\": {}", made["rows"]), "\"rows\": 7");
+    fs::write(&manifest, others).expect("written");
     assert!(fails(site, &["restore", "--verify", text(&backup)]).contains("there were 7"));
     fs::write(&manifest, kept).expect("it can be written");
     place.verify();
@@ -471,12 +474,16 @@ fn what_is_in_the_way_is_refused_in_words() {
     assert!(fails(site, &["backup", text(&inside)]).contains("in the data directory"));
     let _ = fs::remove_dir(&inside);
     assert!(fails(site, &["backup", text(place.directory.path())]).contains("is not empty"));
+    let among = site.at(place.backups.join("restored"));
+    assert!(fails(&among, &["restore", backups]).contains("is in the place of backups"));
+    assert!(!among.data_dir.exists());
     // What is not there is no place without backups.
     let words = fails(site, &["backup", "--list", text(&place.directory.path().join("nowhere"))]);
     assert!(words.contains("nowhere is not there"), "{words}");
     assert!(fails(site, &["backup", "--list", text(place.directory.path())]).contains("not a place of backups"));
     let empty = tempfile::tempdir().expect("a directory");
-    assert_eq!(site.cli(&["backup", "--list", text(empty.path())])["backups"], serde_json::json!([]));
+    let words = fails(site, &["backup", "--list", text(empty.path())]);
+    assert!(words.contains("no backup was made there: is its disk mounted"), "{words}");
     let stranger = Place::new("");
     let before = files(&place.backups);
     let server = stranger.site.serve();

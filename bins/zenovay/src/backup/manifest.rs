@@ -102,6 +102,10 @@ impl Manifest {
             return Err(BackupError::Newer { path: backup, format, read: FORMAT });
         }
         let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let rows: u64 = manifest.websites.iter().map(|site| site.rows).sum();
+        if rows != manifest.rows {
+            return Err(damaged(format!("it says {} rows, and those of its websites are {rows}", manifest.rows)));
+        }
         // What is read is written somewhere by its name.
         let is_plain = |name: &str| {
             let path = Path::new(name);

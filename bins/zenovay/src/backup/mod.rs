@@ -147,6 +147,9 @@ pub enum BackupError {
         /// What is wrong with it.
         problem: String,
     },
+    /// There is nothing at all.
+    #[error("{0} is empty, and no backup was made there: is its disk mounted, and the name right?")]
+    Empty(BackupPlace),
     /// There is no directory.
     #[error("{} is not there: is its disk mounted, and the name right?", .0.display())]
     NotThere(PathBuf),
@@ -156,6 +159,9 @@ pub enum BackupError {
         .0.join("; ")
     )]
     Differs(Vec<String>),
+    /// What is to be restored to is in the place of backups.
+    #[error("{0} is in the place of backups: restore to another directory")]
+    AmongBackups(PathBuf),
     /// What is to be restored to is not empty.
     #[error("{0} is not empty: a backup is restored to a new data directory")]
     NotEmpty(PathBuf),
@@ -379,7 +385,7 @@ impl Backups {
 /// The finished backups at `place`, the oldest first.
 ///
 /// # Errors
-/// [`BackupError`] when it cannot be looked at, is not there, or has something else in it.
+/// [`BackupError`] when it cannot be looked at, is not there, is empty, or has something else in it.
 pub fn list(place: &BackupPlace, config: &Config) -> Result<Vec<Result<Listed, Unreadable>>, BackupError> {
     let place = place::open(place, config, None)?;
     let mut all = Vec::new();
@@ -392,7 +398,7 @@ pub fn list(place: &BackupPlace, config: &Config) -> Result<Vec<Result<Listed, U
     Ok(all)
 }
 
-/// Refuses what is not there, and what has something else in it than backups.
+/// Refuses what is not there, what is empty as a disk that is not mounted, and what has something else in it than backups.
 fn expect_place(place: &dyn Place) -> Result<(), BackupError> {
     if let BackupPlace::Dir(dir) = place.address()
         && !dir.exists()
@@ -403,7 +409,7 @@ fn expect_place(place: &dyn Place) -> Result<(), BackupError> {
     match read_whole(place, MARKER) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-        Err(_) if place.is_empty().map_err(failed)? => Ok(()),
+        Err(_) if place.is_empty().map_err(failed)? => Err(BackupError::Empty(place.address().clone())),
         Err(_) => Err(BackupError::NotBackups(place.address().clone())),
     }
 }

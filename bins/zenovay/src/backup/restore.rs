@@ -104,6 +104,11 @@ impl Opened {
 pub fn restore(config: &Config, what: &Restore<'_>) -> Result<Restored, BackupError> {
     let opened = Opened::new(what.backup, config)?;
     let target = &config.data_dir;
+    if let BackupPlace::Dir(place) = opened.place.address()
+        && real(target).map_err(|cause| BackupError::io(target, cause))?.starts_with(place)
+    {
+        return Err(BackupError::AmongBackups(target.clone()));
+    }
     begin(target)?;
     let metadata = config.database_path();
     if !metadata.starts_with(target) && metadata.exists() {
@@ -132,6 +137,14 @@ pub fn restore(config: &Config, what: &Restore<'_>) -> Result<Restored, BackupEr
     fs::remove_file(&marker).and_then(|()| sync_dir(target)).map_err(|cause| BackupError::io(&marker, cause))?;
     let backup = opened.path();
     Ok(Restored { backup, manifest: opened.manifest, damaged, later_erasures: later.len(), are_erased: is_whole })
+}
+
+/// `path` without a link in it, as far as it is there.
+fn real(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let there = path.ancestors().find(|folder| folder.exists()).unwrap_or(&path);
+    let rest = path.strip_prefix(there).unwrap_or(Path::new(""));
+    Ok(fs::canonicalize(there)?.join(rest))
 }
 
 /// Makes sure that nothing is in the way, and says that a restore is under way.

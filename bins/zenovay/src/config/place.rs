@@ -23,7 +23,9 @@ pub enum BackupPlace {
 
 /// Why a text is not the place of backups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be a directory, or s3://BUCKET/PREFIX with letters, digits, -, _ and . in the prefix")]
+#[error(
+    "must be a directory, or s3://BUCKET/PREFIX: the bucket of 3 to 63 lower-case letters, digits, - and ., the prefix of letters, digits, -, _ and ."
+)]
 pub struct InvalidBackupPlace;
 
 impl BackupPlace {
