@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
+#[path = "common/disk.rs"]
+mod disk;
 mod process;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,20 +63,8 @@ fn text(path: &Path) -> &str {
 
 /// Every file below `dir`, by its name.
 fn files(dir: &Path) -> BTreeMap<String, PathBuf> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![dir.to_owned()];
-    while let Some(folder) = folders.pop() {
-        // It may go meanwhile.
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                found.insert(text(path.strip_prefix(dir).expect("below")).to_owned(), path);
-            }
-        }
-    }
-    found
+    let name = |path: &Path| text(path.strip_prefix(dir).expect("below")).to_owned();
+    disk::files(dir).into_iter().map(|path| (name(&path), path)).collect()
 }
 
 fn segments(backups: &Path) -> BTreeMap<String, u64> {

@@ -4,6 +4,8 @@
 
 #[path = "bucket/backups.rs"]
 mod backups;
+#[path = "common/disk.rs"]
+mod disk;
 mod process;
 #[path = "bucket/s3.rs"]
 mod s3;
@@ -224,14 +226,7 @@ fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 fn chunks_here(data_dir: &Path) -> usize {
-    let mut found = 0;
-    let mut dirs = vec![data_dir.join("replays")];
-    while let Some(dir) = dirs.pop() {
-        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-            if entry.path().is_dir() { dirs.push(entry.path()) } else { found += 1 }
-        }
-    }
-    found
+    disk::files(&data_dir.join("replays")).len()
 }
 
 /// Sabotage: acknowledge beyond the bound, leave the object of who was erased, or say that it is gone when it is not.

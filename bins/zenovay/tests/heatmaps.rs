@@ -5,7 +5,7 @@
 mod common;
 
 use actix_web::http::Method;
-use common::{CHROME, TestApp, TestWebsite};
+use common::{CHROME, TestApp, TestWebsite, disk};
 use serde_json::{Value, json};
 use zenovay_capture::{DeviceClass, HeatFilter, HeatmapQuery};
 use zenovay_domain::{Clock, Plan, WebsiteSettings};
@@ -272,11 +272,7 @@ async fn what_is_acknowledged_survives_a_restart_and_what_is_erased_does_not() {
     assert_eq!(view["clicks"], json!([{ "element": "#canary4711", "label": "Start free", "count": 1 }]));
     app.request(Method::DELETE, &format!("/api/websites/{id}/visitors/{visitor}")).key(&key).send().await.expect(204);
     assert_eq!(app.get(&export).key(&key).send().await.expect(200).data()["heatmaps"], json!([]));
-    for entry in std::fs::read_dir(app.directory.path()).unwrap() {
-        let file = entry.unwrap().path();
-        let bytes = std::fs::read(&file).unwrap_or_default();
-        assert!(!bytes.windows(10).any(|window| window == b"canary4711"), "{}", file.display());
-    }
+    assert_eq!(disk::file_with(app.directory.path(), b"canary4711"), None);
     let app = app.restart().await;
     assert_eq!(app.state.captures.heatmap(id, &query).unwrap().clicks, 0);
 }

@@ -5,10 +5,10 @@
 mod common;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use actix_web::http::Method;
-use common::{CHROME, Reply, TestApp, TestTeam, TestWebsite};
+use common::{CHROME, Reply, TestApp, TestTeam, TestWebsite, disk};
 use serde_json::{Value, json};
 use zenovay_capture::unpack_chunk;
 use zenovay_domain::{Clock, Feature, Plan, PlanTable, WebsiteSettings};
@@ -83,22 +83,10 @@ fn outcome(reply: &Reply) -> String {
     reply.header("x-zenovay-outcome").unwrap_or_default().to_owned()
 }
 
-fn files(directory: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut dirs = vec![directory.to_owned()];
-    while let Some(dir) = dirs.pop() {
-        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() { dirs.push(path) } else { found.push(path) }
-        }
-    }
-    found
-}
-
 /// Whether `needle` is in a file below `directory`, or in what a chunk there unpacks to.
 fn is_on_disk(directory: &Path, needle: &str) -> bool {
-    let has = |bytes: &[u8]| bytes.windows(needle.len()).any(|window| window == needle.as_bytes());
-    files(directory).into_iter().any(|path| {
+    let has = |bytes: &[u8]| disk::has(bytes, needle.as_bytes());
+    disk::files(directory).into_iter().any(|path| {
         let bytes = std::fs::read(path).unwrap_or_default();
         has(&bytes) || unpack_chunk(&bytes).is_ok_and(|events| has(events.as_bytes()))
     })
@@ -370,7 +358,7 @@ async fn nothing_is_recorded_of_who_does_not_want_it() {
         assert_eq!(outcome(&reply), expected, "{more}");
         assert_eq!(reply.json()["accepted"].as_bool(), (expected != "stored").then_some(false), "{more}");
     }
-    let chunks = files(&app.directory.path().join("replays")).len();
+    let chunks = disk::files(&app.directory.path().join("replays")).len();
     assert_eq!(chunks, 2);
     let told = |site: &TestWebsite<'_>| app.get(&format!("/load/{}", site.code())).send();
     for (site, is_on) in [(&on, true), (&off, false), (&free, false), (&paused, false), (&consent, true)] {
@@ -445,7 +433,7 @@ async fn bodies_are_bounded_and_refused_by_the_name_of_what_is_wrong() {
         assert!(text.contains(member), "{member}: {text}");
     }
     let empty = call("").json(&chunk(&app, &site, 8, &[])).send().await.expect(200);
-    assert_eq!((outcome(&empty), files(&app.directory.path().join("replays")).len()), ("stored".to_owned(), 2));
+    assert_eq!((outcome(&empty), disk::files(&app.directory.path().join("replays")).len()), ("stored".to_owned(), 2));
 }
 
 /// Sabotage: answer before the blob is kept, or do not count the refusal.

@@ -65,27 +65,40 @@ fn append(store: &EmbeddedStore, events: &[Event]) {
     assert!(store.append(events.iter().map(new).collect()).wait().is_ok());
 }
 
-/// Writes the only segment of the store in `dir` anew, without the columns of [`ADDED`].
-fn leave_out_columns(dir: &Path) -> SegmentMeta {
+/// Writes the last segment of the store in `dir` anew, as `change` makes of what is known of it and of what is to be written. Its visitors
+/// get codes as if no segment was there but those that are `registered`; none when nobody knows which are.
+pub(crate) fn rewrite_last(
+    dir: &Path,
+    registered: Option<&[Arc<Segment>]>,
+    change: impl FnOnce(&mut SegmentMeta, &mut Target<'_>),
+) -> SegmentMeta {
     let Opened { log, named, next_segment, .. } = Log::open(dir, Purpose::Serve).unwrap();
     let folder = dir.join("segments");
-    let old = &named.segments[0];
-    let segment = Segment::new(&folder, old.clone());
+    let mut old = named.segments.into_iter().max_by_key(|segment| segment.position).unwrap();
     let path = folder.join(temporary_name(next_segment));
-    let target = Target {
+    let mut target = Target {
         path: &path,
         store: named.store,
         id: next_segment,
         position: old.position,
         origin: old.origin.clone(),
-        columns: Columns::new(ColumnId::all().filter(|column| !ADDED.contains(column))),
+        columns: Columns::default(),
         group_rows: 128,
         group_bytes: 8 << 20,
     };
-    let written = write(target, &[&segment], Retain::All, None, &|| false).unwrap().unwrap();
-    let change = CatalogChange { add: vec![written.clone()], remove: vec![old.id], ..CatalogChange::default() };
+    change(&mut old, &mut target);
+    let id = old.id;
+    let written = write(target, &[&Segment::new(&folder, old)], Retain::All, registered, &|| false).unwrap().unwrap();
+    let change = CatalogChange { add: vec![written.clone()], remove: vec![id], ..CatalogChange::default() };
     assert!(log.register(&change).is_ok());
     written
+}
+
+/// Writes the only segment of the store in `dir` anew, without the columns of [`ADDED`].
+fn leave_out_columns(dir: &Path) -> SegmentMeta {
+    rewrite_last(dir, None, |_, target| {
+        target.columns = Columns::new(ColumnId::all().filter(|column| !ADDED.contains(column)));
+    })
 }
 
 /// The events of `events` as a file without the columns of [`ADDED`] has them.

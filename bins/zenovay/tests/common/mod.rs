@@ -9,6 +9,7 @@
 #![allow(dead_code, reason = "every test file uses a part of this")]
 #![allow(unreachable_pub, reason = "shared by the test files")]
 
+pub mod disk;
 pub mod endless;
 pub mod running;
 

@@ -14,9 +14,10 @@ use zenovay_query::{Answer, Query, Question, oracle};
 
 use super::*;
 use crate::conformance::expire;
-use crate::log::{CatalogChange, Log, Opened, Purpose};
+use crate::format_tests::rewrite_last;
+use crate::log::{Log, Opened, Purpose};
 use crate::sections::StoredSections;
-use crate::segment::{Columns, Retain, SegmentMeta, Target, temporary_name, write};
+use crate::segment::SegmentMeta;
 use crate::testing::{FaultPoint, Faults};
 use crate::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent, repair, verify};
 
@@ -305,27 +306,8 @@ proptest! {
 
 /// Registers the only row group of the last segment anew, with the codes that it would get if no other segment was there.
 fn give_wrong_codes(dir: &Path) {
-    let Opened { log, named, next_segment, .. } = Log::open(dir, Purpose::Serve).unwrap();
-    let folder = dir.join("segments");
-    let old = named.segments.iter().max_by_key(|segment| segment.position).unwrap();
     // As if it had none.
-    let mut without = old.clone();
-    without.groups.iter_mut().for_each(|group| group.codes = None);
-    let segment = Segment::new(&folder, without);
-    let path = folder.join(temporary_name(next_segment));
-    let target = Target {
-        path: &path,
-        store: named.store,
-        id: next_segment,
-        position: old.position,
-        origin: old.origin.clone(),
-        columns: Columns::default(),
-        group_rows: 32,
-        group_bytes: 8 << 20,
-    };
-    let written = write(target, &[&segment], Retain::All, Some(&[]), &|| false).unwrap().unwrap();
-    let change = CatalogChange { add: vec![written], remove: vec![old.id], ..CatalogChange::default() };
-    assert!(log.register(&change).is_ok());
+    rewrite_last(dir, Some(&[]), |old, _| old.groups.iter_mut().for_each(|group| group.codes = None));
 }
 
 /// Two segments with a visitor each has in common, and others.
