@@ -246,17 +246,21 @@ fn a_backup_in_a_bucket_that_is_cut_short_or_damaged_is_not_restored() {
     assert!(!s3.names(PREFIX).iter().any(|name| name.ends_with("/damaged")));
 }
 
-/// Sabotage: leave the key of recordings out, print a secret, or tell the doctor of directories alone.
+/// Sabotage: leave the key of recordings out, print a secret, tell the doctor of directories alone, or let it take a backup that is being
+/// made for one that was left.
 #[test]
 fn a_server_backs_up_to_a_bucket_by_itself_and_what_is_wrong_is_told_in_words() {
     let directory = tempfile::tempdir().unwrap();
     // The endpoint and the key are those of recordings.
-    let settings = |s3: &S3, secret: &str| {
-        let lines = super::lines(s3, &s3.url, "").replace(&format!("\"{}\"", s3.secret), &format!("\"{secret}\""));
-        format!("{lines}backup_dir = \"{PLACE}\"\nbackup_schedule = \"1h\"\nbackup_keep = 1\n")
+    let settings = |s3: &S3, url: &str, secret: &str| {
+        let lines = super::lines(s3, url, "").replace(&format!("\"{}\"", s3.secret), &format!("\"{secret}\""));
+        format!(
+            "{lines}backup_dir = \"{PLACE}\"\nbackup_schedule = \"1h\"\nbackup_keep = 1\nbackup_bucket_timeout_seconds = 600\n"
+        )
     };
     let s3 = S3::start(&["KEYS"]);
-    let site = Site::create(&directory.path().join("data"), directory.path(), &settings(&s3, "canary-of-a-secret"));
+    let refused = settings(&s3, &s3.url, "canary-of-a-secret");
+    let site = Site::create(&directory.path().join("data"), directory.path(), &refused);
     for arguments in [&["backup"][..], &["restore", "--verify", PLACE], &["backup", "--list"], &["check"]] {
         let words = fails(&site, arguments);
         assert!(words.contains("SignatureDoesNotMatch") && words.contains("bucket recordings at"), "{words}");
@@ -268,7 +272,9 @@ fn a_server_backs_up_to_a_bucket_by_itself_and_what_is_wrong_is_told_in_words() 
     drop(s3);
 
     let s3 = S3::start(&[]);
-    std::fs::write(&site.config, settings(&s3, "canary-of-a-secret")).unwrap();
+    let proxy = Proxy::to(&s3);
+    let taken = settings(&s3, &proxy.url, "canary-of-a-secret");
+    std::fs::write(&site.config, &taken).unwrap();
     assert_eq!(site.cli(&["check"])["backup_bucket"], "ok");
     let words = fails(&site, &["backup", "s3://not-there/x"]);
     assert!(words.contains("there is no such bucket"), "{words}");
@@ -290,9 +296,29 @@ fn a_server_backs_up_to_a_bucket_by_itself_and_what_is_wrong_is_told_in_words() 
     let seen = doctor();
     assert!(seen["problem"].is_null() && seen["seen"].as_str().unwrap().contains("1 backup;"), "{seen}");
     assert!(!server.log().contains("canary-of-a-secret"));
-    assert!(server.terminate().success());
+
+    // Of what some objects are there and others on their way, only the server that makes it knows that it is being made.
+    proxy.set(Way::HoldsAt("/zenovay.db"));
+    written(&proxy);
+    let mut begun = Command::new(BINARY)
+        .args(["backup", "--config", site.config.to_str().unwrap(), "--data-dir", site.data_dir.to_str().unwrap()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("its last database is on its way", || written(&proxy).iter().any(|name| name.ends_with("/zenovay.db")));
+    let objects = s3.names(&format!("{PREFIX}/backup-"));
+    let folders: BTreeSet<&str> = objects.iter().map(|name| name.rsplit_once('/').unwrap().0).collect();
+    assert_eq!(folders.len(), 2, "{objects:?}");
+    let seen = doctor();
+    assert!(seen["problem"].is_null() && seen["seen"].as_str().unwrap().contains("1 backup;"), "{seen}");
+    server.kill();
+    assert!(!begun.wait().unwrap().success());
+    proxy.set(Way::Open);
+    let seen = doctor();
+    assert_eq!(seen["problem"], "backup_unfinished", "{seen}");
     let stranger = directory.path().join("other");
-    let stranger = Site::create(&stranger, directory.path(), &settings(&s3, "canary-of-a-secret"));
+    let stranger = Site::create(&stranger, directory.path(), &taken);
     assert!(fails(&stranger, &["backup"]).contains("of another store"));
     assert!(fails(&stranger, &["backup", "s3://recordings/of"]).contains("is not empty"));
     drop(s3);
