@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, OFlags, access};
 use rustix::process::geteuid;
+use zenovay_events::has_database;
 
 use crate::bootstrap;
 use crate::config::Config;
@@ -132,9 +133,6 @@ fn user_name(id: u32) -> String {
     users.lines().find_map(of_line).unwrap_or_else(|| format!("#{id}"))
 }
 
-/// The shortest page of SQLite: a file that is shorter is a new database to it, whatever stands in it.
-const SQLITE_PAGE_BYTES_MIN: u64 = 512;
-
 /// Refuses to go on where the database of metadata is missing or empty and there are events in `directory`: a new one would
 /// not know whose they are, and nobody's key would be valid.
 ///
@@ -148,12 +146,11 @@ pub fn expect_metadata(directory: &Path, database: &Path) -> Result<(), DataDirE
     if upgrade::is_rolling_back(directory) {
         return Err(DataDirError::RollingBack(directory.to_owned()));
     }
-    let is_empty = |path: &Path| fs::metadata(path).map_or(true, |file| file.len() < SQLITE_PAGE_BYTES_MIN);
     let is_segment = |entry: io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "parquet"))
     };
     let has_segments = || fs::read_dir(directory.join("segments")).is_ok_and(|mut entries| entries.any(is_segment));
-    if is_empty(database) && (!is_empty(&directory.join("events.db")) || has_segments()) {
+    if !has_database(database) && (has_database(&directory.join("events.db")) || has_segments()) {
         return Err(DataDirError::NoMetadata { database: database.to_owned(), directory: directory.to_owned() });
     }
     Ok(())

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use zenovay_domain::{Clock, SystemClock, Timestamp, WebsiteId};
-use zenovay_events::{OpenError, WebsiteRows, stored_rows};
+use zenovay_events::{OpenError, WebsiteRows, has_database, stored_rows};
 
 use crate::backup::{CAPTURES, DatabaseError, EVENTS, METADATA, Source, database};
 use crate::config::Config;
@@ -146,16 +146,15 @@ pub(crate) fn prepare(config: &Config) -> Result<Prepared, UpgradeError> {
     let data_dir = config.data_dir.clone();
     let new = data_dir.join(NEW);
     let known = known_formats(&data_dir)?;
-    let is_there = |path: &Path| fs::metadata(path).is_ok_and(|file| file.len() > 0);
     let what = if known.as_ref() == Some(&formats::present()) {
         remove(&new)?;
         What::Nothing
-    } else if !is_there(&config.database_path()) && !is_there(&data_dir.join(EVENTS)) {
+    } else if !has_database(&config.database_path()) && !has_database(&data_dir.join(EVENTS)) {
         What::Fresh
     } else {
         if Snapshot::read(&new)?.is_none() {
             // What is of a later version is refused before anything is made.
-            let rows = if is_there(&data_dir.join(EVENTS)) { stored_rows(&data_dir)? } else { Vec::new() };
+            let rows = if has_database(&data_dir.join(EVENTS)) { stored_rows(&data_dir)? } else { Vec::new() };
             make(config, &new, known, &rows)?;
         }
         What::Upgrade

@@ -55,6 +55,7 @@ pub use copying::{formats, stored_rows};
 pub use embedded::EmbeddedStore;
 pub use handle::{NewEvents, Site, Store};
 pub use ledger::{Kept, RETENTION_GRACE_DAYS, Retained};
+pub use log::has_database;
 pub use moment::{Copier, Moment, SegmentFile, WebsiteRows};
 pub use open_error::OpenError;
 pub use receipt::{Acknowledge, Append, AppendReceipt, AppendRefused};

@@ -53,6 +53,8 @@ const OLDEST_FORMAT: i64 = 2;
 pub(crate) const FILE_NAME: &str = "events.db";
 /// The page of the database, which is what a commit writes of it at least.
 pub(crate) const PAGE_BYTES: u64 = 8192;
+/// The shortest page of SQLite.
+const SQLITE_PAGE_BYTES_MIN: u64 = 512;
 /// A checkpoint is due after this much log, which is also how long the file of the log gets: longer, and commits would
 /// wait for the file system to extend it. The checkpoint writes each page once, some milliseconds.
 const CHECKPOINT_BYTES: u64 = 16 << 20;
@@ -60,6 +62,12 @@ const CHECKPOINT_BYTES: u64 = 16 << 20;
 const KEY_AHEAD_MS: i64 = 24 * 3_600_000;
 /// Sealed batches that a commit removes beside its own work: more than it adds, so the rest shrinks.
 const TRIM_BATCHES: u64 = 2;
+
+/// Whether there may be an SQLite database at `path`. A file that is shorter than the shortest page is a new database to SQLite, whatever
+/// stands in it, and so is one that is missing or cannot be looked at.
+pub fn has_database(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.len() >= SQLITE_PAGE_BYTES_MIN)
+}
 
 /// Why an operation on the log failed.
 pub(crate) enum LogFailure {
@@ -212,7 +220,7 @@ impl Log {
         let files = segment_names(&segments_dir(dir))?.len();
         let bytes = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
         let is_something_beside = files > 0 || bytes(&tail) > 0 || bytes(&fresh) > 0;
-        if bytes(&path) == 0 && (is_something_beside || purpose == Purpose::Look) {
+        if !has_database(&path) && (is_something_beside || purpose == Purpose::Look) {
             return Err(OpenError::NoCatalog { dir: dir.to_owned(), files });
         }
         if purpose == Purpose::Serve {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use zenovay_domain::{Dimension, Event, ManualClock, Timestamp, VisitorId};
 use zenovay_events::conformance::{ever, pageview, store_all, totals, website};
-use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, verify};
+use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, OpenError, has_database, verify};
 use zenovay_query::{Answer, Budget, GroupBy, QueryError, Question};
 
 use common::{copy_dir, segment_files};
@@ -191,4 +191,27 @@ fn what_is_not_damaged_is_erased() {
     assert_eq!(store.stats().segment_rows, rows - 2);
     store_all(&store, website(2), &[numbered(1)]);
     assert_eq!(totals(&store, website(2)).pageviews, 1);
+}
+
+/// What is left of a catalog that is shorter than a page is a new database to SQLite, which writes into it at once.
+///
+/// Sabotage: take what is not empty for a catalog.
+#[test]
+fn what_is_too_short_for_a_catalog_is_refused_beside_segments_and_stays_as_it_is() {
+    let dir = TempDir::new().unwrap();
+    fill(dir.path());
+    let catalog = dir.path().join("events.db");
+    assert!(has_database(&catalog));
+    let whole = fs::read(&catalog).unwrap();
+    for left in [0, 1, 511] {
+        fs::write(&catalog, &whole[..left]).unwrap();
+        assert!(!has_database(&catalog));
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(NOW_MS)));
+        let opened = EmbeddedStore::open(EmbeddedConfig::new(dir.path()), clock).map(drop);
+        assert!(matches!(opened, Err(OpenError::NoCatalog { .. })), "{left}: {opened:?}");
+        assert!(matches!(verify(dir.path()), Err(OpenError::NoCatalog { .. })), "{left}");
+        assert!(fs::read(&catalog).unwrap() == whole[..left], "{left}");
+    }
+    fs::remove_file(&catalog).unwrap();
+    assert!(!has_database(&catalog));
 }

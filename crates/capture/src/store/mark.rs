@@ -11,6 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+use zenovay_events::has_database;
 
 use super::places::BLOBS;
 use super::schema;
@@ -18,8 +19,6 @@ use crate::CaptureError;
 
 /// The name of the file.
 const FILE_NAME: &str = "captures.db-mark";
-/// The shortest page of SQLite: a file that is shorter is a new database to it, whatever stands in it.
-const SQLITE_PAGE_BYTES_MIN: u64 = 512;
 
 /// How far a database is: its own number, and how many blobs it came to know of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +56,7 @@ impl Mark {
 pub(super) fn refuse_what_knows_less(dir: &Path, path: &Path) -> Result<(), CaptureError> {
     let mark = Mark::read(dir)
         .map_err(|error| CaptureError::Database { path: dir.join(FILE_NAME), problem: error.to_string() })?;
-    if fs::metadata(path).map_or(true, |file| file.len() < SQLITE_PAGE_BYTES_MIN) {
+    if !has_database(path) {
         let has_files = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
         let beside = match mark {
             Some(_) => Some(dir.join(FILE_NAME)),
