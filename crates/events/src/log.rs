@@ -9,7 +9,7 @@
 //! | `replaced(id, successor)` | segments whose files are to be removed, and which one has their rows |
 //! | `erased(run, first, last)` | batches of the log whose rows are all removed from the segments |
 //! | `runs(first_seq, run)` | which run committed which batches, see `segment/origin.rs` |
-//! | `meta(name, value)` | `format`, the version of all this; `sealed_seq`, up to where batches are in segments; `store_id`, which segment files carry too; `next_segment`, the lowest id that no segment ever had; `retention_days`, `retention_date` |
+//! | `meta(name, value)` | `format`, the version of all this; `sealed_seq`, up to where batches are in segments; `store_id`, which segment files carry too; `next_segment`, the lowest id that no segment ever had; `retention_days`, `retention_date`; `probe`, while it is found out whether there is room |
 //!
 //! Batches up to `sealed_seq` count as deleted from the moment their segment is registered; their rows are removed a few
 //! at a time by the commits that follow, so that no seal stalls ingest. `secure_delete` overwrites them.
@@ -60,6 +60,8 @@ const SQLITE_PAGE_BYTES_MIN: u64 = 512;
 const CHECKPOINT_BYTES: u64 = 16 << 20;
 /// An idempotency key that arrived later than this from now is dated anew.
 const KEY_AHEAD_MS: i64 = 24 * 3_600_000;
+/// The log has room when so much can be written: more than the batch of a few hits takes, which does not fit where one page does.
+const PROBE_BYTES: u64 = 64 << 10;
 /// Sealed batches that a commit removes beside its own work: more than it adds, so the rest shrinks.
 const TRIM_BATCHES: u64 = 2;
 
@@ -539,8 +541,15 @@ impl Log {
 
     /// Writes something that changes nothing, to find out whether the log can be written.
     pub(crate) fn probe(self) -> LogStep<()> {
-        let change = CatalogChange { sealed_seq: Some(self.sealed_seq), ..CatalogChange::default() };
-        self.register(&change)
+        let (mut log, ()) = self.write(|connection| {
+            let insert = "INSERT OR REPLACE INTO meta VALUES ('probe', zeroblob(?1))";
+            connection.execute(insert, [PROBE_BYTES.cast_signed()])?;
+            // Freed pages are overwritten, which takes as much again.
+            connection.execute("DELETE FROM meta WHERE name = 'probe'", [])?;
+            Ok(())
+        })?;
+        log.unsaved_bytes += 2 * PROBE_BYTES;
+        Ok((log, ()))
     }
 
     fn trim_range(&self) -> (u64, u64) {

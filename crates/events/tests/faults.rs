@@ -5,7 +5,7 @@
 mod common;
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -364,6 +364,47 @@ fn a_small_file_system_fills_up_and_every_receipt_is_true() {
     let paths = stored_paths(&store);
     assert_eq!(paths.len(), stored.len());
     assert!(paths.iter().all(|(_, count)| *count == 1));
+}
+
+/// Where one page has room and events have none, readiness does not come and go. Sabotage: probe with a page.
+#[test]
+fn a_disk_with_room_for_a_page_alone_stays_full() {
+    let Some(disk) = SmallDisk::mount("8m") else { return };
+    let looks = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&looks);
+    let store = open_with(&disk.path().join("store"), move |point| {
+        if point == FaultPoint::Commit {
+            counts.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(())
+    });
+    store_all(&store, website(1), &[numbered(0)]);
+    let path = disk.path().join("ballast");
+    let mut ballast = fs::File::create(&path).unwrap();
+    while ballast.write_all(&[7; 4096]).is_ok() {}
+    ballast.set_len(ballast.metadata().unwrap().len() - (12 << 10)).unwrap();
+    drop(ballast);
+    let noise = |number: usize| {
+        let mut event = numbered(number);
+        event.dimensions.set(Dimension::Title, &format!("{:x}", (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+        arriving(website(1), event)
+    };
+    assert_eq!(append(&store, (1..2_000).map(noise).collect()), Err(AppendError::DiskFull));
+    // It looks before the second time when it has looked the first.
+    let refused = looks.load(Ordering::SeqCst);
+    let patience = std::time::Instant::now() + Duration::from_secs(60);
+    while looks.load(Ordering::SeqCst) < refused + 2 {
+        assert!(!store.stats().writable);
+        assert!(std::time::Instant::now() < patience, "it never looks");
+        std::thread::yield_now();
+    }
+    fs::remove_file(&path).unwrap();
+    while !store.stats().writable {
+        assert!(std::time::Instant::now() < patience, "never ready, with space");
+        std::thread::yield_now();
+    }
+    store_all(&store, website(1), &[numbered(1)]);
+    assert_eq!(totals(&store, website(1)).pageviews, 2);
 }
 
 /// A file system in memory.
