@@ -56,14 +56,8 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             let website = context::website(&*store, website.id)?;
             let target = Target::Website { id: website.id, team_id: website.team_id };
             context::record(&*store, "visitors.erase", target, None, Vec::new(), &[("visitors", &count)])?;
-            let visitors = if count == 1 { "1 visitor".to_owned() } else { format!("{count} visitors") };
             let not_found: Vec<String> = result["not_found"].as_array().into_iter().flatten().map(plain).collect();
-            output.result(&result, || match not_found.is_empty() {
-                true => format!("{visitors} erased\n"),
-                false => {
-                    format!("{visitors} erased; nothing was found of {}: is the id right?\n", not_found.join(", "))
-                }
-            });
+            output.result(&result, || erased_words(count - not_found.len(), &not_found));
         }
         Command::Export { website, visitor } => {
             let result = ask(config, website.id, Request::Export { website: website.id, visitor })?;
@@ -72,6 +66,18 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
         }
     }
     Ok(())
+}
+
+/// What is said when something was found of `found` visitors, and nothing of others.
+fn erased_words(found: usize, not_found: &[String]) -> String {
+    let erased = match found {
+        0 => None,
+        1 => Some("1 visitor erased".to_owned()),
+        _ => Some(format!("{found} visitors erased")),
+    };
+    let nothing =
+        (!not_found.is_empty()).then(|| format!("nothing was found of {}: is the id right?", not_found.join(", ")));
+    erased.into_iter().chain(nothing).collect::<Vec<_>>().join("; ") + "\n"
 }
 
 /// Lets the server that runs on the data directory do what `request` asks for, or does it when none runs.
@@ -104,4 +110,18 @@ fn alone(config: &Config, stores: &Stores, request: &Request) -> Result<Answer, 
     let hasher = hasher.map_err(|error| Failure::new(ServeError::Salts(error)))?;
     let known = |website, sent: &str| hasher.known_visitor(website, sent);
     Ok(control::answer(request, &keepers, &budget, &known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sabotage: count those of whom nothing was found.
+    #[test]
+    fn of_whom_nothing_was_found_nobody_says_that_it_is_erased() {
+        let nobody = ["x".to_owned(), "y".to_owned()];
+        assert_eq!(erased_words(1, &[]), "1 visitor erased\n");
+        assert_eq!(erased_words(2, &nobody[..1]), "2 visitors erased; nothing was found of x: is the id right?\n");
+        assert_eq!(erased_words(0, &nobody), "nothing was found of x, y: is the id right?\n");
+    }
 }
