@@ -73,6 +73,22 @@ fn chunks_come_in_any_order_and_are_kept_once() {
     assert_eq!(recorder.captures.replay_damages().unwrap(), [] as [String; 0]);
 }
 
+/// Browsers tell the address of one page in several spellings. Sabotage: keep the path as the recorder tells it, or look for a page in the
+/// spelling in which it is asked for.
+#[test]
+fn a_page_has_one_path_in_recordings_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let recorder = Recorder::open(&directory);
+    recorder.send(&of(1), 0, 0, json!([meta(0, "/pri|cing"), full(10, "hello"), page(20, "/%7Eme/%c3%bc")])).unwrap();
+    let found = recorder.only();
+    assert_eq!(found.replay.exit_page, "/~me/%C3%BC");
+    assert_eq!(found.markers[0].kind, MarkKind::Page { path: "/~me/%C3%BC".into() });
+    for spelling in ["/pri|cing", "/pri%7Ccing", "/pri%7ccing"] {
+        let snapshot = recorder.captures.page_snapshot(site(1), spelling, 1_024..10_000).unwrap();
+        assert!(snapshot.is_some_and(|snapshot| snapshot.node.contains("hello")), "{spelling}");
+    }
+}
+
 /// Sabotage: take the recording whose middle is the nearest.
 #[test]
 fn a_moment_is_of_the_recording_that_was_going_on() {

@@ -48,7 +48,7 @@ pub use ids::{
     TrackingCode, UserId, WebsiteId,
 };
 pub use names::UnknownName;
-pub use path::normal_path;
+pub use path::{cut_path, normal_path};
 pub use pattern::matches_pattern;
 pub use plan::{Feature, Plan, PlanLimits, PlanTable};
 pub use score::{BOUNCE_ENGAGEMENT_MS, LIVE_WINDOW_MS, SESSION_GAP_MS, SESSION_MAX_MS, value_score};

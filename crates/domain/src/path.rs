@@ -48,6 +48,31 @@ pub fn normal_path(path: &str) -> Cow<'_, str> {
     Cow::Owned(normal)
 }
 
+/// The beginning of a path in the form of [`normal_path`] that has at most `max_bytes` bytes and ends with a whole character: not within an
+/// escape, nor between two that are one character.
+///
+/// ```
+/// assert_eq!(zenovay_domain::cut_path("/a%C3%BC", 7), "/a");
+/// ```
+pub fn cut_path(path: &str, max_bytes: usize) -> &str {
+    let Some(mut cut) = path.get(..max_bytes) else { return path };
+    if cut.len() == path.len() {
+        return path;
+    }
+    // Not within an escape, and not before one that goes on with a character.
+    if let Some(escape) = cut.len().checked_sub(2).and_then(|last| cut.get(last..)?.find('%').map(|at| last + at)) {
+        cut = cut.get(..escape).unwrap_or("");
+    }
+    let goes_on = |rest: &str| matches!(rest.as_bytes(), [b'%', b'8' | b'9' | b'A' | b'B', ..]);
+    while path.get(cut.len()..).is_some_and(goes_on)
+        && let Some(before) = cut.len().checked_sub(3).and_then(|at| cut.get(..at))
+        && cut.get(before.len()..).is_some_and(|escape| escape.starts_with('%'))
+    {
+        cut = before;
+    }
+    cut
+}
+
 /// How many bytes the next character or escape has; `None` when it is not normal, or there is none.
 fn normal_len(bytes: &[u8]) -> Option<usize> {
     let (&byte, rest) = bytes.split_first()?;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use url::Url;
-use zenovay_domain::normal_path;
+use zenovay_domain::{cut_path, normal_path};
 
 use crate::marks::Marks;
 
@@ -100,7 +100,7 @@ impl<'a> WebUrl<'a> {
         }
         let path_start = text.len() as u16;
         let path = normal_path(url.path());
-        let kept = cut_path(&path);
+        let kept = cut_path(&path, URL_MAX_CHARS);
         text.push_str(kept);
         let path_end = text.len() as u16;
         if let Some(query) = url.query() {
@@ -279,26 +279,6 @@ fn is_plain_host(host: &[u8]) -> bool {
     }
     let is_letter = |byte: &u8| byte.is_ascii_lowercase();
     host.first().is_some_and(is_letter) && is_letter(&before) && is_letter(&label) && host.len() <= 253
-}
-
-/// The beginning of a normal path that has at most [`URL_MAX_CHARS`] bytes and ends with a whole character.
-fn cut_path(path: &str) -> &str {
-    let Some(mut cut) = path.get(..URL_MAX_CHARS) else { return path };
-    if cut.len() == path.len() {
-        return path;
-    }
-    // Not within an escape, and not before one that goes on with a character.
-    if let Some(escape) = cut.len().checked_sub(2).and_then(|last| cut.get(last..)?.find('%').map(|at| last + at)) {
-        cut = cut.get(..escape).unwrap_or("");
-    }
-    let goes_on = |rest: &str| matches!(rest.as_bytes(), [b'%', b'8' | b'9' | b'A' | b'B', ..]);
-    while path.get(cut.len()..).is_some_and(goes_on)
-        && let Some(before) = cut.len().checked_sub(3).and_then(|at| cut.get(..at))
-        && cut.get(before.len()..).is_some_and(|escape| escape.starts_with('%'))
-    {
-        cut = before;
-    }
-    cut
 }
 
 /// `host` without the dot of the root, in lower case already.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Not;
 
 use serde::{Deserialize, Serialize};
-use zenovay_domain::{Dimension, DimensionLevel, EventKind, normal_path};
+use zenovay_domain::{Dimension, DimensionLevel, EventKind};
 
 mod nesting;
 
@@ -198,13 +198,27 @@ impl Condition {
         Self { level: level.into(), ..self }
     }
 
-    /// The values in the form in which the field's strings are stored: paths have one spelling, see [`normal_path`].
-    /// Regular expressions stay as they are.
+    /// Whether `text`, a value of the field, passes the comparison, wherever it is from: as in a question about events, the spelling of a
+    /// path makes no difference. Of a property `text` is the value, not the object. The level says nothing here.
+    ///
+    /// ```
+    /// use zenovay_query::domain::Dimension::Path;
+    /// use zenovay_query::{Condition, Operator};
+    ///
+    /// assert!(Condition::new(Path, Operator::StartsWith, ["/ü"]).matches("/%C3%BCber"));
+    /// ```
+    pub fn matches(&self, text: &str) -> bool {
+        self.operator.matches(&self.field.column().normal(text), &self.normal_values())
+    }
+
+    /// The values in the form in which the field's strings are stored, see [`Dimension::normal`]. Regular expressions stay as they are.
     pub(crate) fn normal_values(&self) -> Cow<'_, [String]> {
-        if self.field.column() != Dimension::Path || self.operator.is_regex() {
+        let column = self.field.column();
+        let is_normal = |value: &String| matches!(column.normal(value), Cow::Borrowed(_));
+        if self.operator.is_regex() || self.values.iter().all(is_normal) {
             return Cow::Borrowed(&self.values);
         }
-        Cow::Owned(self.values.iter().map(|value| normal_path(value).into_owned()).collect())
+        Cow::Owned(self.values.iter().map(|value| column.normal(value).into_owned()).collect())
     }
 }
 

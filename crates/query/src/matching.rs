@@ -141,8 +141,8 @@ fn one_star(pattern: &str) -> String {
 }
 
 impl Operator {
-    /// Whether `text` passes the comparison with `values`. Without values the positive operators match nothing and the
-    /// negative ones everything.
+    /// Whether `text` passes the comparison with `values` as they are. Without values the positive operators match nothing and the
+    /// negative ones everything. What is a value of a field is compared by [`Condition::matches`](crate::Condition::matches).
     pub fn matches(self, text: &str, values: &[String]) -> bool {
         Matcher::new(self, values).matches(text)
     }

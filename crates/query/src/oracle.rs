@@ -169,7 +169,7 @@ impl<'a> Website<'a> {
     }
 
     fn chooses_at(&self, condition: &Condition, level: FilterLevel, range: TimeRange, event: &Event) -> bool {
-        let passes = |text: &str| condition.operator.matches(text, &condition.normal_values());
+        let passes = |text: &str| condition.matches(text);
         match level {
             FilterLevel::Event => passes(&self.value(event, &condition.field)),
             FilterLevel::Session => {

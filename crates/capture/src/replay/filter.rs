@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::io::Write;
 
+use zenovay_domain::{cut_path, normal_path};
+
 use super::fields::Fields;
 use super::json::{Malformed, Scanner, Token, unquoted};
 use super::summary::{Mark, MarkKind, ReplaySummary, View};
@@ -651,14 +653,14 @@ fn without_query(address: &str) -> &str {
     &address[..end]
 }
 
-/// The path of an address, or of a path.
+/// The path of an address, or of a path, as events have it. Browsers tell addresses in other spellings of it.
 pub(super) fn path_of(address: &str) -> String {
     let address = without_query(address);
     let path = match address.split_once("://") {
         Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
         None => address,
     };
-    cut(path, PATH_MAX_CHARS).to_owned()
+    cut_path(&normal_path(cut(path, PATH_MAX_CHARS)), PATH_MAX_CHARS).to_owned()
 }
 
 /// Whether what is typed for this purpose (`autocomplete`) is a secret.

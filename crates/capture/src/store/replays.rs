@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
-use zenovay_domain::{SessionId, TimeRange, Timestamp, VisitorId, WebsiteId};
+use zenovay_domain::{SessionId, TimeRange, Timestamp, VisitorId, WebsiteId, normal_path};
 
 use super::places::{self, BLOBS};
 use super::schema::{hidden_before, shown};
@@ -716,7 +716,7 @@ impl Captures {
         })
     }
 
-    /// The page `path` as it was written down last in a window whose width is one of `widths`.
+    /// The page `path`, in any spelling of it, as it was written down last in a window whose width is one of `widths`.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -726,6 +726,7 @@ impl Captures {
         path: &str,
         widths: std::ops::Range<u32>,
     ) -> Result<Option<PageSnapshot>, CaptureError> {
+        let path = &*normal_path(path);
         self.catch_up()?;
         let found = self.read(|connection| {
             let before = hidden_before(connection, website.as_bytes())?;

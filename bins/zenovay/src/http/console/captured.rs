@@ -98,9 +98,7 @@ impl Kept {
         if remembered.len() > REMEMBERED {
             remembered.clear();
         }
-        *remembered
-            .entry((place, value.to_owned()))
-            .or_insert_with(|| condition.operator.matches(value, &condition.values))
+        *remembered.entry((place, value.to_owned())).or_insert_with(|| condition.matches(value))
     }
 }
 

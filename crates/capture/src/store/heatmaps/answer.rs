@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use rusqlite::{Connection, params};
-use zenovay_domain::{TimeRange, Timestamp, VisitorId, WebsiteId};
+use zenovay_domain::{TimeRange, Timestamp, VisitorId, WebsiteId, normal_path};
 
 use super::cuts::{self, Choice};
 use super::keep::{SELECT_ELEMENT, element, rows_of};
@@ -51,7 +51,7 @@ pub struct HeatPagesQuery<'a> {
     pub filter: HeatFilter<'a>,
     /// Only devices of this class.
     pub class: Option<DeviceClass>,
-    /// Only pages with this in their path, in any case.
+    /// Only pages with this in their path, in any case and any spelling of it.
     pub contains: &'a str,
     /// How many pages to skip.
     pub offset: usize,
@@ -151,7 +151,7 @@ pub struct HeatPages {
 pub struct HeatmapQuery<'a> {
     /// What counts.
     pub filter: HeatFilter<'a>,
-    /// The path of the page.
+    /// The path of the page, in any spelling of it.
     pub path: &'a str,
     /// Of which devices.
     pub class: DeviceClass,
@@ -438,7 +438,7 @@ fn shown<'a>(connection: &Connection, website: &[u8; 16], filter: &HeatFilter<'a
 
 fn list(connection: &Connection, website: &[u8; 16], query: &HeatPagesQuery<'_>) -> Result<HeatPages> {
     let filter = shown(connection, website, &query.filter)?;
-    let contains = query.contains.to_lowercase();
+    let contains = normal_path(query.contains).to_lowercase();
     let mut select = connection.prepare("SELECT id, path FROM heat_pages WHERE website = ?1")?;
     let found = select.query_map(params![website], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut pages = Vec::new();
@@ -479,19 +479,17 @@ fn list(connection: &Connection, website: &[u8; 16], query: &HeatPagesQuery<'_>)
 }
 
 fn draw(connection: &Connection, website: &[u8; 16], query: &HeatmapQuery<'_>) -> Result<Heatmap> {
-    let filter = shown(connection, website, &query.filter)?;
+    let (filter, path) = (shown(connection, website, &query.filter)?, normal_path(query.path));
     let (mut tally, mut visitors, mut views_by_class) = (Tally::default(), Vec::new(), [0; 3]);
-    if let Some(page) = find_page(connection, website, query.path)? {
+    if let Some(page) = find_page(connection, website, &path)? {
         for class in DeviceClass::ALL {
             let group = (page, class.number());
             if class == query.class {
-                visit(connection, group, query.path, &filter, |part| {
-                    gather(connection, part, &mut tally, &mut visitors)
-                })?;
+                visit(connection, group, &path, &filter, |part| gather(connection, part, &mut tally, &mut visitors))?;
                 views_by_class[class as usize] = tally.views;
             } else {
                 let mut counts = Counts::default();
-                visit(connection, group, query.path, &filter, |part| {
+                visit(connection, group, &path, &filter, |part| {
                     counts.add(&part);
                     Ok(())
                 })?;
