@@ -195,10 +195,16 @@ dimensions! {
 }
 
 impl Dimension {
-    /// `value` in the form in which values of this dimension are compared: a path has one spelling, see [`normal_path`].
-    /// Everything that reads what older versions stored goes through here.
+    /// `value` in the form in which values of this dimension are compared: a path has one spelling, see [`normal_path`], and hosts have
+    /// no case. Everything that reads what older versions stored goes through here.
     pub fn normal(self, value: &str) -> Cow<'_, str> {
-        if self == Self::Path { normal_path(value) } else { Cow::Borrowed(value) }
+        match self {
+            Self::Path => normal_path(value),
+            Self::Hostname if value.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                Cow::Owned(value.to_ascii_lowercase())
+            }
+            _ => Cow::Borrowed(value),
+        }
     }
 
     /// All values that events have, beside the missing one, where there are only these; `None` where there may be others. Countries

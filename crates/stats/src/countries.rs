@@ -18,8 +18,23 @@ pub fn country_name(code: &str) -> &str {
     }
 }
 
+/// Codes that geo databases give to places without one: those that ISO 3166-1 leaves to its users, and two for regions.
+static OF_OTHERS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let between = |first: char, letters: std::ops::RangeInclusive<char>| letters.map(move |c| format!("{first}{c}"));
+    let codes =
+        between('Q', 'M'..='Z').chain(between('X', 'A'..='Z')).chain(["AA", "AP", "EU", "ZZ"].map(str::to_owned));
+    codes.filter(|code| country_name(code) == code).collect()
+});
+
+/// All that the country of a visit can be, by code and English name: every country, codes without a country that geo databases have, which
+/// are their own names, and the missing one, which is empty in both.
+pub fn places() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let of_others = OF_OTHERS.iter().map(|code| (code.as_str(), code.as_str()));
+    countries().chain(of_others).chain([("", "")])
+}
+
 /// Every country: its code and its English name.
-pub fn countries() -> impl Iterator<Item = (&'static str, &'static str)> {
+pub(crate) fn countries() -> impl Iterator<Item = (&'static str, &'static str)> {
     NAMES.iter().copied()
 }
 
@@ -41,5 +56,14 @@ mod tests {
         assert_eq!(country_name("DE"), "Germany");
         assert_eq!(country_name("GB"), "United Kingdom");
         assert_eq!(country_name("ZZ"), "ZZ");
+    }
+
+    #[test]
+    fn a_place_is_there_once_under_the_name_of_its_rows() {
+        let mut codes: Vec<&str> = places().map(|(code, _)| code).collect();
+        assert!(places().all(|(code, name)| country_name(code) == name));
+        assert!(["", "DE", "XK", "XX", "ZZ", "QZ", "EU"].iter().all(|code| codes.contains(code)));
+        codes.sort_unstable();
+        assert!(codes.windows(2).all(|pair| pair[0] < pair[1]));
     }
 }

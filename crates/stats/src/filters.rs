@@ -5,9 +5,10 @@ use zenovay_domain::{Dimension, EventKind};
 use zenovay_query::{Condition, Field, Filter, FilterLevel, Operator, check_regex, regex_ignoring_case};
 
 use crate::conflict::{self, Part};
+use crate::countries::{countries, places};
 use crate::join::and;
 use crate::names::{CUSTOM, CUSTOM_NAME_MAX, CUSTOM_OF_VIEW, bare};
-use crate::{Problem, Property, PropertyError, countries, traits};
+use crate::{Problem, Property, PropertyError, traits};
 
 /// The longest string with filters, in bytes.
 const FILTERS_MAX_BYTES: usize = 16_384;
@@ -611,7 +612,15 @@ impl Reader {
                 let (name, code) = (self.named("visit:country_name"), self.named("visit:country"));
                 self.problem(format!("{name} does not go with matches; use {code}, or contains"))
             }
-            Property::CountryName => Ok(condition_on_country(operator, &values, ignores_case, level)),
+            Property::CountryName => {
+                let is_view = self.dialect == Dialect::View;
+                // Names are taken as people write them, see `as_names`.
+                let ignores_case = ignores_case || (is_view && matches!(operator, Operator::Is | Operator::IsNot));
+                if is_view {
+                    self.check_country_names(operator, &values, ignores_case)?;
+                }
+                Ok(condition_on_country(operator, &values, ignores_case, level))
+            }
             Property::Field(field) => {
                 let values: Vec<String> =
                     values.into_iter().map(|value| self.stored(&field, operator, value)).collect();
@@ -631,18 +640,16 @@ impl Reader {
         values: &[String],
         ignores_case: bool,
     ) -> Result<(), Problem> {
-        let operator = match operator {
-            Operator::IsNot => Operator::Is,
-            Operator::DoesNotContain => Operator::Contains,
-            Operator::DoesNotMatch => Operator::Matches,
-            operator if operator.is_regex() => return Ok(()),
-            operator => operator,
-        };
+        if operator.is_regex() {
+            return Ok(());
+        }
+        let (operator, _) = positive(operator);
         let values = values.iter().filter(|value| !value.is_empty());
         match field {
             Field::EntryPage | Field::ExitPage | Field::Dimension(Dimension::Path) => {
                 self.check_pages(operator, values)
             }
+            Field::Dimension(Dimension::Hostname) => self.check_hosts(operator, values),
             Field::Dimension(Dimension::Country) => self.check_countries(operator, values, ignores_case),
             Field::Dimension(Dimension::Source) if operator == Operator::Is => self.check_sources(values),
             Field::Dimension(dimension) => {
@@ -670,6 +677,17 @@ impl Reader {
         self.problem(format!("pages are paths that begin with /, without host and query, such as {meant:?}"))
     }
 
+    /// Hosts are told as browsers send them.
+    fn check_hosts<'v>(&self, operator: Operator, mut values: impl Iterator<Item = &'v String>) -> Result<(), Problem> {
+        let is_wrong = |value: &&String| {
+            let has_port = operator == Operator::Is && without_port(value).len() < value.len();
+            has_port || !value.is_ascii() || value.contains(['/', '?', '#', '@', ' '])
+        };
+        let Some(wrong) = values.find(is_wrong) else { return Ok(()) };
+        let meant = host_of(wrong);
+        self.problem(format!("hosts are told as browsers send them, without scheme, port and path, such as {meant:?}"))
+    }
+
     fn check_countries<'v>(
         &self,
         operator: Operator,
@@ -677,21 +695,25 @@ impl Reader {
         ignores_case: bool,
     ) -> Result<(), Problem> {
         let is_code = |value: &str| value.len() == 2 && value.bytes().all(|byte| byte.is_ascii_uppercase());
-        let can_hold = |value: &String| {
-            (operator == Operator::Is && is_code(value) && is_assigned_by_others(value))
-                || is_of(countries().map(|(code, _)| code), operator, value, ignores_case)
-        };
+        let can_hold = |value: &String| is_of(places().map(|(code, _)| code), operator, value, ignores_case);
         let Some(wrong) = values.find(|value| !can_hold(value)) else { return Ok(()) };
-        let bare = wrong.trim_matches('*').to_lowercase();
-        let meant =
-            MISTAKEN_FOR.iter().find(|(mistaken, _)| *mistaken == bare).map_or(bare.as_str(), |(_, code)| *code);
-        let is_meant = |(code, name): &(&str, &str)| [code, name].iter().any(|known| known.to_lowercase() == meant);
-        let (code, name) = countries().find(is_meant).unwrap_or(("DE", "Germany"));
+        let (code, name) = country_meant(wrong);
         let such = format!("such as {code} for {name}");
         if is_code(wrong) {
             return self.problem(format!("{wrong:?} is the code of no country; use those of ISO 3166-1, {such}"));
         }
         self.problem(format!("countries are codes of two capital letters, {such}"))
+    }
+
+    fn check_country_names(&self, operator: Operator, values: &[String], ignores_case: bool) -> Result<(), Problem> {
+        let (operator, _) = positive(operator);
+        let can_hold = |value: &&String| is_of(places().map(|(_, name)| name), operator, value, ignores_case);
+        let Some(wrong) = values.iter().find(|value| !can_hold(value)) else { return Ok(()) };
+        let (code, name) = country_meant(wrong);
+        let by_code = self.named("visit:country");
+        self.problem(format!(
+            "{wrong:?} is the name of no country; use English names, such as {name}, or {by_code} with codes, such as {code}"
+        ))
     }
 
     /// A visit that came from nowhere has no source. Others call that by a name.
@@ -855,9 +877,22 @@ fn is_of<'k>(mut known: impl Iterator<Item = &'k str>, operator: Operator, value
     known.any(|known| operator.matches(&fold(known), &value))
 }
 
-/// Codes that geo databases give to places without one: those that ISO 3166-1 leaves to its users, and two for regions.
-fn is_assigned_by_others(code: &str) -> bool {
-    matches!(code.as_bytes(), b"AA" | b"ZZ" | b"EU" | b"AP" | [b'Q', b'M'..=b'Z'] | [b'X', b'A'..=b'Z'])
+/// The operator without what turns it round, and whether that is there.
+fn positive(operator: Operator) -> (Operator, bool) {
+    match operator {
+        Operator::IsNot => (Operator::Is, true),
+        Operator::DoesNotContain => (Operator::Contains, true),
+        Operator::DoesNotMatch => (Operator::Matches, true),
+        other => (other, false),
+    }
+}
+
+/// The country that somebody means who writes `wrong`, by code and name; one as an example when none is seen.
+fn country_meant(wrong: &str) -> (&'static str, &'static str) {
+    let bare = wrong.trim_matches('*').to_lowercase();
+    let meant = MISTAKEN_FOR.iter().find(|(mistaken, _)| *mistaken == bare).map_or(bare.as_str(), |(_, code)| *code);
+    let is_meant = |(code, name): &(&str, &str)| [code, name].iter().any(|known| known.to_lowercase() == meant);
+    countries().find(is_meant).unwrap_or(("DE", "Germany"))
 }
 
 /// The path of a page that is told by its address, or without the `/` that it begins with.
@@ -868,6 +903,23 @@ fn path_of(text: &str) -> String {
     };
     let path = from_path.split(['?', '#']).next().unwrap_or("");
     format!("/{}", path.strip_prefix('/').unwrap_or(path))
+}
+
+/// The host of a page that is told by its address; one as an example when it is written in letters that no browser sends.
+fn host_of(text: &str) -> String {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or("").rsplit('@').next().unwrap_or("");
+    let host = without_port(host).trim().to_lowercase();
+    if host.is_ascii() && !host.is_empty() { host } else { "xn--bcher-kva.example".to_owned() }
+}
+
+/// A host without what follows the last `:`, if that is a port.
+fn without_port(text: &str) -> &str {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    match text.rsplit_once(':') {
+        Some((host, port)) if is_port(port) && (!host.contains(':') || host.ends_with(']')) => host,
+        _ => text,
+    }
 }
 
 /// What a condition is about.
@@ -898,15 +950,10 @@ fn condition_on_country(
     ignores_case: bool,
     level: Option<FilterLevel>,
 ) -> Filter {
-    let (positive, negated) = match operator {
-        Operator::IsNot => (Operator::Is, true),
-        Operator::DoesNotContain => (Operator::Contains, true),
-        Operator::DoesNotMatch => (Operator::Matches, true),
-        other => (other, false),
-    };
+    let (positive, negated) = positive(operator);
     let fold = |text: &str| if ignores_case { text.to_lowercase() } else { text.to_owned() };
     let values: Vec<String> = values.iter().map(|value| fold(value)).collect();
-    let passing = countries().filter(|(_, name)| positive.matches(&fold(name), &values));
+    let passing = places().filter(|(_, name)| positive.matches(&fold(name), &values));
     let codes = passing.map(|(code, _)| code.to_owned()).collect();
     let operator = if negated { Operator::IsNot } else { Operator::Is };
     condition(Field::Dimension(Dimension::Country), operator, codes, level)
@@ -1046,6 +1093,28 @@ mod tests {
         assert_eq!(filters.rest, is(Dimension::Country, Operator::IsNot, &["DE"]));
     }
 
+    /// Sabotage: look for names of countries alone, or compare names as they are written in the words of the dashboard.
+    #[test]
+    fn a_row_by_the_name_of_a_country_is_found_by_it() {
+        let is_country = |operator, codes: &[&str]| is(Dimension::Country, operator, codes);
+        for (filter, codes) in [
+            (r#"[["is","visit:country_name",["","ZZ","Germany"]]]"#, is_country(Operator::Is, &["DE", "ZZ", ""])),
+            (r#"[["is_not","visit:country_name",[""]]]"#, is_country(Operator::IsNot, &[""])),
+            (
+                r#"[["starts_with","visit:country_name",["Germ","Z"]]]"#,
+                is_country(Operator::Is, &["DE", "ZM", "ZW", "ZZ"]),
+            ),
+        ] {
+            for dialect in [Dialect::Own, Dialect::View, Dialect::Plausible] {
+                assert_eq!(parse_filters(filter, dialect).unwrap().rest, codes, "{filter} {dialect:?}");
+            }
+        }
+        assert_eq!(own("visit:country_name==").rest, is_country(Operator::Is, &[""]));
+        let view = parse_filters(r#"[["is_not","country_name",["united kingdom"]]]"#, Dialect::View).unwrap();
+        assert_eq!(view.rest, is_country(Operator::IsNot, &["GB"]));
+        assert_eq!(own("visit:country_name==united kingdom").rest, is_country(Operator::Is, &[]));
+    }
+
     /// Sabotage: tell the names of the Stats API, or take a country by its name for a code that nobody has.
     #[test]
     fn in_words_of_the_dashboard_names_have_no_prefix() {
@@ -1100,6 +1169,19 @@ mod tests {
             (r#"[["matches_wildcard","exit_page",["blog/*"]]]"#, "such as \"/blog/*\""),
             (r#"[["is","page",["https://shop.example/a/b#c"]]]"#, "such as \"/a/b\""),
             (r#"[["is","page",["https://shop.example"]]]"#, "such as \"/\""),
+            (
+                r#"[["is","country_name",["UK"]]]"#,
+                "\"UK\" is the name of no country; use English names, such as United Kingdom",
+            ),
+            (r#"[["is_not","country_name",["France","de"]]]"#, "such as Germany, or country with codes, such as DE"),
+            (r#"[["matches_wildcard_not","country_name",["Utop*"]]]"#, "name of no country"),
+            (r#"[["contains","country_name",["utopia"]]]"#, "\"utopia\" is the name of no country"),
+            (
+                r#"[["is","hostname",["https://Shop.example/a"]]]"#,
+                "without scheme, port and path, such as \"shop.example\"",
+            ),
+            (r#"[["is_not","hostname",["shop.example:3000"]]]"#, "such as \"shop.example\""),
+            (r#"[["ends_with","hostname",["bücher.example"]]]"#, "such as \"xn--bcher-kva.example\""),
             (r#"[["is","source",["Google","direct"]]]"#, "give source an empty value, or channel the value Direct"),
         ] {
             let problem = view(text).unwrap_err().problem;
@@ -1113,6 +1195,8 @@ mod tests {
             r#"[["is","country",["XK","EU","QZ"]]]"#,
             r#"[["is","page",["","/a%3Fb"]],["contains","entry_page",["pric"]],["matches_wildcard","exit_page",["*ing"]]]"#,
             r#"[["is","source",[""]]]"#,
+            r#"[["is","country_name",["","united kingdom","ZZ"]],["contains","country_name",["Kingdom"]]]"#,
+            r#"[["is","hostname",["Shop.EXAMPLE","localhost","[::1]",""]],["contains","hostname",["shop."]]]"#,
             r#"[["matches","page",["^/a?$"]],["contains","source",["Direct"]]]"#,
             r#"[["contains","country",["D"]]]"#,
             r#"[["is","country",["de"],{"case_sensitive":false}]]"#,

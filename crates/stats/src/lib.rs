@@ -18,7 +18,7 @@ pub use ask::{Ask, Asked, Bucket, Group, Groups, Number, Rows, Totals};
 pub use conversions::{
     CodeFunnel, CodeStep, FUNNEL_EVENT, code_step_filter, goal_filter, goals_filter, is_reached_by, step_filter,
 };
-pub use countries::{countries, country_name};
+pub use countries::{country_name, places};
 pub use cursor::{CURSOR_MAX_BYTES, Cursor};
 pub use filters::{Dialect, Filters, Goal, filters_of_json, parse_filters};
 pub use names::{Metric, Property, PropertyError, UnknownName};

@@ -296,6 +296,7 @@ mod tests {
                 "goal" => "Docs",
                 "page" | "entry_page" | "exit_page" => "/x",
                 "country" => "DE",
+                "country_name" => "Germany",
                 "channel" => "Email",
                 "device" => "tablet",
                 "screen" => "md",

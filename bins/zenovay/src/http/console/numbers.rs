@@ -604,7 +604,7 @@ impl Rows {
         let field = self.property.field();
         if self.property == Property::CountryName || field == Field::Dimension(Dimension::Country) {
             let wanted = self.search.to_lowercase();
-            let found = zenovay_stats::countries()
+            let found = zenovay_stats::places()
                 .filter(|(code, name)| name.to_lowercase().contains(&wanted) || code.to_lowercase() == wanted);
             let values: Vec<String> = found.map(|(code, _)| code.to_owned()).collect();
             return Some(Filter::Is(Condition::new(field, Operator::Is, values)));
