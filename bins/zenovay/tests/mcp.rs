@@ -1092,6 +1092,121 @@ async fn goals_and_funnels_are_read_and_changed() {
     assert_eq!(trail["entries"][0]["target"], format!("website {}", shop.id()));
 }
 
+/// What one tool tells another takes: a goal of it would count nothing for ever. Sabotage: take an argument as it is given, or take an
+/// expression for a value.
+#[actix_web::test]
+async fn what_is_told_is_taken_back_by_every_tool() {
+    let app = TestApp::start().await;
+    let shop = team(&app).website("shop.example");
+    let happened = |name: &str, visit: &str| {
+        shop.row("custom", "2026-06-13T11:00:00Z", visit, "/", json!({ "name": name, "title": "Home\u{200b}page" }))
+    };
+    let viewed = shop.row("pageview", "2026-06-13T10:59:00Z", "a", "/pri|cing", json!({ "title": "Home\u{200b}page" }));
+    let (long, other) = (format!("/{}", "p".repeat(400)), json!({ "title": "Other" }));
+    let other = shop.row("pageview", "2026-06-13T10:00:00Z", "c", &long, other);
+    shop.send_batch(vec![
+        viewed,
+        other,
+        happened("buy|now", "a"),
+        happened(r"C:\new", "a"),
+        happened("Down\u{200b}load|x", "b"),
+    ])
+    .await;
+    let client = Client::new(&app, shop.key("full_access"));
+    let with = |more: Value| {
+        let mut arguments = json!({ "website_id": "shop.example" });
+        arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        arguments
+    };
+    let rows =
+        client.answer("query_analytics", with(json!({ "dimensions": ["event_name"], "metrics": ["events"] }))).await;
+    let mut names: Vec<&str> =
+        rows["rows"].as_array().unwrap().iter().filter_map(|row| row["values"][0].as_str()).collect();
+    names.retain(|name| !name.is_empty());
+    names.sort_unstable();
+    let [path, seen, hidden] = [r"C:\\new", r"buy\|now", r"Down\u{200b}load\|x"];
+    assert_eq!(names, [path, hidden, seen]);
+    // As a value of where, too, and as one that was cut.
+    for (number, name) in names.iter().enumerate() {
+        let asked = json!({ "where": [["is", "event_name", [name]]], "metrics": ["events"] });
+        assert_eq!(client.answer("query_analytics", with(asked)).await["rows"][0]["events"], 1, "{number}: {name}");
+    }
+    let pages = client.answer("get_top_pages", with(json!({}))).await["rows"].clone();
+    let [shown, cut] = ["/pri%7Ccing", "/ppp"].map(|begins| {
+        let row = pages.as_array().unwrap().iter().find(|row| row["value"].as_str().unwrap().starts_with(begins));
+        row.unwrap_or_else(|| panic!("{pages}")).clone()
+    });
+    assert_eq!(shown["label"], r"Home\u{200b}page");
+    let cut = cut["value"].as_str().unwrap();
+    for (by, value, expected) in
+        [("title", shown["label"].as_str().unwrap(), 1), ("page", cut, 1), ("title", "Homepage", 0)]
+    {
+        let filtered = json!({ "filters": [format!("{by}:is:{value}")], "metrics": ["pageviews"] });
+        let tree = json!({ "where": json!([["is", by, [value]]]).to_string(), "metrics": ["pageviews"] });
+        for asked in [filtered, tree] {
+            let answer = client.answer("query_analytics", with(asked.clone())).await;
+            assert_eq!(answer["rows"][0]["pageviews"], expected, "{asked}");
+        }
+    }
+
+    let goal = json!({ "name": r"Buy \| now", "type": "event", "value": seen });
+    let goal = client.answer("create_goal", with(goal)).await;
+    assert_eq!((&goal["name"], &goal["target"]["value"]), (&json!(r"Buy \| now"), &json!(seen)));
+    let conversions =
+        async || client.answer("get_goals", with(json!({}))).await["goals"][0]["numbers"]["conversions"].clone();
+    assert_eq!(conversions().await, 1);
+    let listed = client.answer("get_goals", with(json!({}))).await["goals"][0].clone();
+    assert_eq!((&listed["name"], &listed["target"]["value"]), (&goal["name"], &json!(seen)));
+    let by_name = json!({ "filters": [format!("goal:is:{}", listed["name"].as_str().unwrap())] });
+    assert_eq!(client.answer("get_visitors", with(by_name)).await["totals"]["sessions"], 1);
+    for (kind, match_type, value) in [
+        ("event", None, path),
+        ("page", Some("exact"), "/pri%7Ccing"),
+        ("page", Some("contains"), r"i\|c"),
+        ("page", Some("regex"), r"^/pri(%7C|\|)cing$"),
+    ] {
+        let mut target = json!({ "goal_id": goal["goal_id"], "type": kind, "value": value });
+        target["match_type"] = json!(match_type);
+        let changed = client.answer("update_goal", with(target)).await;
+        assert_eq!((&changed["target"]["value"], conversions().await), (&json!(value), json!(1)), "{value}");
+    }
+    let steps = json!([
+        { "type": "page", "match_type": "regex", "value": r"^/pri(%7C|\|)cing$" }, { "type": "event", "value": seen },
+    ]);
+    let funnel = client.answer("manage_funnel", with(json!({ "name": "Way", "steps": steps }))).await;
+    let told = ["value", "label"].map(|name| funnel["steps"][1][name].clone());
+    assert_eq!((funnel["steps"][0]["value"].clone(), told), (steps[0]["value"].clone(), [json!(seen), json!(seen)]));
+    let counted = client.answer("get_funnel_analysis", with(json!({}))).await["funnels"][0].clone();
+    assert_eq!((&counted["completed"], &counted["steps"][1]["value"]), (&json!(1), &json!(seen)));
+
+    // What nobody sees, or was told in part, makes no goal in any spelling.
+    let steps = |value: &str| json!([{ "type": "page", "value": "/" }, { "type": "event", "value": value }]);
+    for (value, problem) in [
+        (hidden, "characters that cannot be seen"),
+        ("Down\u{200b}load", "cannot be seen"),
+        (cut, "where an answer cut it; give all"),
+    ] {
+        for (tool, more) in [
+            ("create_goal", json!({ "name": "Dead", "type": "event", "value": value })),
+            ("update_goal", json!({ "goal_id": goal["goal_id"], "type": "event", "value": value })),
+            ("manage_funnel", json!({ "name": "Dead", "steps": steps(value) })),
+        ] {
+            let said = client.failure(tool, with(more)).await;
+            assert!(said.contains(problem) && said.contains("value: "), "{tool}: {said}");
+        }
+    }
+    let heat = client.failure("get_heatmap_data", with(json!({ "path": cut }))).await;
+    assert!(heat.contains("path: ends with …, where an answer cut it"), "{heat}");
+
+    // The list and the error tell what is excluded alike.
+    let listed = client.answer("add_path_exclusion", with(json!({ "path": r"/a\|b" }))).await;
+    assert_eq!(listed["excluded"], json!([r"/a\|b"]));
+    let said = client.failure("remove_path_exclusion", with(json!({ "path": "/zzz" }))).await;
+    assert!(said.contains(r#"excluded: "/a\|b"."#), "{said}");
+    let left = client.answer("remove_path_exclusion", with(json!({ "path": "/a%7cb" }))).await;
+    assert_eq!(left["excluded"], json!([]));
+}
+
 /// A message takes its time to arrive, and its sender is let in before it does.
 ///
 /// Sabotage: leave the grant out of what must hold when a change is written.

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::clean::quoted;
+use super::clean::{given, quoted};
 use crate::http::params::Params;
 
 /// The longest string among arguments, in bytes.
@@ -139,6 +139,23 @@ impl Args {
     pub(in crate::http) fn required(&mut self, name: &'static str, words: &str) -> String {
         let value = self.take(name, json!({ "type": "string", "description": words }), true);
         value.and_then(|value| self.string_of(name, &value)).unwrap_or_default()
+    }
+
+    /// A string that an answer may have told, see [`given`].
+    pub(in crate::http) fn told(&mut self, name: &'static str, words: &str) -> Option<String> {
+        let text = self.string(name, words)?;
+        self.meant(name, &text)
+    }
+
+    /// The same, which must be there; empty when it is not.
+    pub(in crate::http) fn required_told(&mut self, name: &'static str, words: &str) -> String {
+        let text = self.required(name, words);
+        self.meant(name, &text).unwrap_or_default()
+    }
+
+    /// What `text` stands for, which is given for `name`.
+    pub(in crate::http) fn meant(&mut self, name: &str, text: &str) -> Option<String> {
+        given(text).map_err(|problem| self.problem(name, problem)).ok()
     }
 
     /// A day, written like 2026-06-01.

@@ -1,6 +1,7 @@
 //! Strings that visitors, their browsers or other people chose. They reach a model as values of JSON and nowhere else, without characters
 //! that cannot be seen or that change how others are read, and not longer than needed.
 
+use serde_json::Value;
 use zenovay_domain::is_hidden;
 
 /// The most characters of a string that visitors chose.
@@ -43,53 +44,57 @@ pub(in crate::http) fn quoted(text: &str) -> String {
     format!("\"{}\"", capped(text, QUOTED_CHARS).replace(['"', '\\', '`', '[', ']', '<', '>'], " "))
 }
 
-/// `text` with `\u{200b}` for such a character, where that is not seen or where it `is_mark`.
-fn escaped(text: &str, is_mark: impl Fn(char) -> bool) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for (place, c) in text.char_indices() {
+/// `text` as a value that filters and arguments take back, see [`taken_back`] and [`given`], in pieces: what is not seen and what
+/// `is_mark` is spelled out as `\u{200b}` is, and marks of the grammar of filters have their backslashes.
+fn pieces(text: &str, is_mark: impl Fn(char) -> bool) -> impl Iterator<Item = String> {
+    text.char_indices().map(move |(place, c)| {
         // What looks like an escape is told apart from one.
         let looks_escaped = text.get(place..).is_some_and(|rest| rest.starts_with("\\u{"));
-        if is_hidden(c) || is_mark(c) || looks_escaped {
-            shown.extend(c.escape_unicode());
-        } else {
-            shown.push(c);
+        match c {
+            c if is_hidden(c) || is_mark(c) || looks_escaped => c.escape_unicode().to_string(),
+            '|' | '\\' => format!("\\{c}"),
+            c => c.to_string(),
         }
-    }
-    shown
+    })
 }
 
-/// `text` as a model may see it when it is to give it back: whole, and with what is not seen spelled out.
+/// `text` as a value that is taken back, whole.
 pub(in crate::http) fn whole(text: &str) -> String {
-    escaped(text, |_| false)
+    pieces(text, |_| false).collect()
 }
 
 /// The same among other words: marks of these are spelled out, too.
 pub(in crate::http) fn quoted_whole(text: &str) -> String {
-    format!("\"{}\"", escaped(text, |c| matches!(c, '"' | '\\' | '`' | '[' | ']' | '<' | '>')))
+    let words: String = pieces(text, |c| matches!(c, '"' | '`' | '[' | ']' | '<' | '>')).collect();
+    format!("\"{words}\"")
 }
 
-/// `text` as a value that a filter takes, see [`taken_back`]: what is not seen is spelled out, and marks of the grammar of filters have
-/// their backslashes. A longer one ends with `…`, which a filter takes for the rest.
+/// `text` as a value that is taken back. A longer one ends with `…`, which a filter takes for the rest.
 pub(in crate::http) fn value(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    let mut length = 0;
-    for (place, c) in text.char_indices() {
-        // What looks like an escape is told apart from one.
-        let looks_escaped = text.get(place..).is_some_and(|rest| rest.starts_with("\\u{"));
-        let piece = match c {
-            c if is_hidden(c) || looks_escaped => c.escape_unicode().to_string(),
-            '|' | '\\' => format!("\\{c}"),
-            c => c.to_string(),
-        };
+    let (mut shown, mut length) = (String::with_capacity(text.len()), 0);
+    let mut rest = pieces(text, |_| false).peekable();
+    while let Some(piece) = rest.next() {
         length += piece.chars().count();
-        let is_last = place + c.len_utf8() == text.len();
-        if length > MAX_CHARS || (length == MAX_CHARS && !is_last) {
+        if length > MAX_CHARS || (length == MAX_CHARS && rest.peek().is_some()) {
             shown.push('…');
             return shown;
         }
         shown.push_str(&piece);
     }
     shown
+}
+
+/// A regular expression as it is taken: what is not seen is spelled out, which is the same in one.
+pub(in crate::http) fn expression(text: &str) -> String {
+    text.chars().map(|c| if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+}
+
+/// What an argument stands for that may be a value as an answer tells it.
+///
+/// # Errors
+/// A sentence, when the answer told the beginning alone.
+pub(in crate::http) fn given(text: &str) -> Result<String, &'static str> {
+    if is_cut(text) { Err("ends with …, where an answer cut it; give all of it") } else { Ok(plain(text)) }
 }
 
 /// Whether a value, as [`value`] tells it, was cut.
@@ -131,24 +136,61 @@ fn split_values(values: &str) -> Vec<&str> {
     parts
 }
 
-/// Values with what their escapes stand for, in which `|` and `\` of an escape have the backslashes of the grammar.
+/// The same of filters as a tree, whose values stand in lists. Regular expressions stay as they are.
+pub(in crate::http) fn tree_taken_back(tree: &mut Value) {
+    let Value::Array(members) = tree else { return };
+    let [Value::String(operator), Value::String(_), Value::Array(values), ..] = members.as_mut_slice() else {
+        return members.iter_mut().for_each(tree_taken_back);
+    };
+    let begins = |text: &str| text.strip_suffix('…').filter(|_| is_cut(text)).map(|begins| plain(begins) + "*");
+    let pattern = match operator.as_str() {
+        "matches" | "matches_not" => return,
+        "is" => "matches_wildcard",
+        "is_not" => "matches_wildcard_not",
+        _ => "",
+    };
+    let is_pattern = !pattern.is_empty() && values.iter().any(|value| value.as_str().is_some_and(is_cut));
+    for value in values {
+        if let Value::String(text) = value {
+            *text = begins(text).filter(|_| is_pattern).unwrap_or_else(|| plain(text));
+        }
+    }
+    if is_pattern {
+        pattern.clone_into(operator);
+    }
+}
+
+/// Values with what their escapes stand for, in which `|` and `\` have the backslashes of the grammar.
 fn unescaped(values: &str) -> String {
-    let (mut read, mut rest) = (String::with_capacity(values.len()), values);
+    read(values, |c| format!("\\{c}"))
+}
+
+/// One value with what its escapes stand for.
+fn plain(value: &str) -> String {
+    read(value, |c| c.to_string())
+}
+
+/// `text` with what its escapes stand for, and with each `|` and `\` that is escaped as `mark` writes it.
+fn read(text: &str, mark: impl Fn(char) -> String) -> String {
+    let (mut read, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(place) = rest.find('\\') {
         let (before, escape) = rest.split_at(place);
         read.push_str(before);
-        if let Some((c, after)) = escape.strip_prefix("\\u{").and_then(escaped_character) {
-            if matches!(c, '|' | '\\') {
-                read.push('\\');
+        let spelled = escape.strip_prefix("\\u{").and_then(escaped_character);
+        let escaped = || escape[1..].chars().next().filter(|c| matches!(c, '|' | '\\')).map(|c| (c, &escape[2..]));
+        match spelled.or_else(escaped) {
+            Some((c @ ('|' | '\\'), after)) => {
+                read.push_str(&mark(c));
+                rest = after;
             }
-            read.push(c);
-            rest = after;
-        } else {
-            // A backslash, and what it stands before.
-            let length = 1 + escape[1..].chars().next().map_or(0, char::len_utf8);
-            let (pair, after) = escape.split_at(length);
-            read.push_str(pair);
-            rest = after;
+            Some((c, after)) => {
+                read.push(c);
+                rest = after;
+            }
+            None => {
+                read.push('\\');
+                rest = &escape[1..];
+            }
         }
     }
     read.push_str(rest);
@@ -161,29 +203,10 @@ fn escaped_character(text: &str) -> Option<(char, &str)> {
     Some((u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)?, after))
 }
 
-/// What [`whole`] or [`quoted_whole`] was made of.
-pub(in crate::http) fn spelled(text: &str) -> String {
-    let (mut read, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some((before, after)) = rest.split_once("\\u{") {
-        read.push_str(before);
-        match escaped_character(after) {
-            Some((c, after)) => {
-                read.push(c);
-                rest = after;
-            }
-            None => {
-                read.push_str("\\u{");
-                rest = after;
-            }
-        }
-    }
-    read.push_str(rest);
-    read
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
@@ -201,9 +224,37 @@ mod tests {
 
     #[test]
     fn what_is_to_be_given_back_is_spelled_out() {
-        assert_eq!(whole("/a\u{200b}[b]\\c\\u{5d}"), "/a\\u{200b}[b]\\c\\u{5c}u{5d}");
-        assert_eq!(quoted_whole("/b\u{202e}](x)"), "\"/b\\u{202e}\\u{5d}(x)\"");
-        assert_eq!(spelled("/a\\u{x}\\u{110000}\\u{5d}\\u{5d"), "/a\\u{x}\\u{110000}]\\u{5d");
+        assert_eq!(whole("/a\u{200b}[b]\\c|\\u{5d}"), r"/a\u{200b}[b]\\c\|\u{5c}u{5d}");
+        assert_eq!(quoted_whole("/b\u{202e}](x)|"), r#""/b\u{202e}\u{5d}(x)\|""#);
+        assert_eq!(given(r"/a\u{x}\u{110000}\u{5d}\u{5d\d|\|\\").unwrap(), r"/a\u{x}\u{110000}]\u{5d\d||\");
+        assert_eq!(expression("^/a\\|\\d\u{200b}$"), r"^/a\|\d\u{200b}$");
+    }
+
+    /// Sabotage: leave the values as they are, or change an expression.
+    #[test]
+    fn values_of_a_tree_are_taken_back_but_for_expressions() {
+        let cut = value(&"é".repeat(400));
+        let begins = format!("{}*", "é".repeat(299));
+        for (told, meant) in [
+            (json!([["is", "event_name", [r"buy\|now"]]]), json!([["is", "event_name", ["buy|now"]]])),
+            (
+                json!([["not", ["contains", "title", [r"\u{200b}", "a|b"]]]]),
+                json!([["not", ["contains", "title", ["\u{200b}", "a|b"]]]]),
+            ),
+            (json!([["matches", "title", [r"a\|b\\"], {}]]), json!([["matches", "title", [r"a\|b\\"], {}]])),
+            (
+                json!([["or", [["is", "title", [cut, r"a\|b"]], ["is_not", "title", [cut]]]]]),
+                json!([[
+                    "or",
+                    [["matches_wildcard", "title", [begins, "a|b"]], ["matches_wildcard_not", "title", [begins]]]
+                ]]),
+            ),
+            (json!({ "is": [r"\|"] }), json!({ "is": [r"\|"] })),
+        ] {
+            let mut tree = told.clone();
+            tree_taken_back(&mut tree);
+            assert_eq!(tree, meant, "{told}");
+        }
     }
 
     #[test]
@@ -217,6 +268,7 @@ mod tests {
         assert_eq!(taken_back(&format!("title:is_not:{shown}")), format!("title:does_not_match:{begins}"));
         assert_eq!(taken_back("title:is:More…|and:is:more"), "title:is:More…|and:is:more");
         assert_eq!(taken_back("title:contains:\\u{200b}"), "title:contains:\u{200b}");
+        assert!(given(&shown).is_err() && given("More…").is_ok());
         assert_eq!(taken_back(r"page:is:\u{7c}\u{5c}\u{x}\\"), r"page:is:\|\\\u{x}\\");
     }
 
@@ -249,10 +301,10 @@ mod tests {
 
         /// Sabotage: leave what looks like an escape as it is, or cut what is long.
         #[test]
-        fn what_is_spelled_out_is_read_back(text in "([a-z/\\[\\]`]|\\\\u\\{|5d|\\}|\u{200b}|\u{e000}|\\PC){0,400}") {
+        fn what_is_spelled_out_is_read_back(text in "([a-z/|\\\\\\[\\]`]|\\\\u\\{|5d|\\}|\u{200b}|\u{e000}|\\PC){0,400}") {
             let quoted = quoted_whole(&text);
-            prop_assert_eq!(spelled(&whole(&text)), text.clone());
-            prop_assert_eq!(spelled(&quoted[1..quoted.len() - 1]), text);
+            prop_assert_eq!(plain(&whole(&text)), text.clone());
+            prop_assert_eq!(plain(&quoted[1..quoted.len() - 1]), text);
             prop_assert!(!quoted.chars().any(is_hidden) && !whole(&quoted).chars().any(is_hidden));
         }
     }

@@ -166,10 +166,10 @@ impl Met {
         Self {
             at: zone.format_with_offset(*at),
             page: value(path),
-            browser: clean(browser),
-            os: clean(os),
-            device: clean(device),
-            country: clean(country),
+            browser: value(browser),
+            os: value(os),
+            device: value(device),
+            country: value(country),
             properties: told.collect(),
             breadcrumbs: before.collect(),
         }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use zenovay_auth::{Action, ToolCategory};
+use zenovay_domain::MatchType;
 
 use super::Tool;
 use super::shown::{Open, Page, PageArgs, Period, Told, ViewArgs, percent, website};
@@ -11,7 +12,7 @@ use crate::http::console::goals::{self, GoalNumbers, GoalWithNumbers};
 use crate::http::console::steps::StepBody;
 use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, ToolError};
-use crate::http::mcp::clean::clean;
+use crate::http::mcp::clean::{clean, expression, value, whole};
 
 /// Something that visitors do.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -23,9 +24,17 @@ pub(super) struct Step {
     value: String,
 }
 
+/// Whether what pages are compared with in this way is a regular expression, which has escapes of its own.
+pub(super) fn is_expression(match_type: Option<&str>) -> bool {
+    match_type == Some(MatchType::Regex.as_str())
+}
+
 impl From<&StepBody> for Step {
     fn from(step: &StepBody) -> Self {
-        Self { r#type: step.r#type.clone(), match_type: step.match_type.clone(), value: clean(&step.value) }
+        // Arguments take it back, of any length.
+        let value =
+            if is_expression(step.match_type.as_deref()) { expression(&step.value) } else { whole(&step.value) };
+        Self { r#type: step.r#type.clone(), match_type: step.match_type.clone(), value }
     }
 }
 
@@ -71,7 +80,7 @@ impl From<GoalWithNumbers> for Goal {
     fn from(goal: GoalWithNumbers) -> Self {
         Self {
             goal_id: goal.goal.id.to_string(),
-            name: clean(&goal.goal.name),
+            name: value(&goal.goal.name),
             target: (&goal.goal.target).into(),
             numbers: goal.numbers.into(),
             before: goal.before.map(Reached::from),
@@ -142,7 +151,7 @@ pub(super) struct FunnelStep {
 impl FunnelStep {
     fn of(step: &ShownStep) -> Self {
         Self {
-            label: clean(&step.label),
+            label: value(&step.label),
             step: (&step.step).into(),
             visitors: None,
             sessions: None,

@@ -139,7 +139,7 @@ impl Tool for GetHeatmapData {
     type Output = Heatmaps;
 
     fn read(args: &mut Args) -> Self::Input {
-        let (website, path) = (website(args), args.string("path", "Such as /pricing."));
+        let (website, path) = (website(args), args.told("path", "Such as /pricing."));
         if let Some(problem) = path.as_deref().and_then(heatmaps::path_problem) {
             args.problem("path", problem);
         }

@@ -11,7 +11,7 @@ use zenovay_auth::{Action, Target, ToolCategory};
 use zenovay_domain::{FunnelId, GoalId, TrackingCode, Website, excluded_network, normal_path, parse_domain};
 use zenovay_store::{Metadata, StoreError};
 
-use super::goals::Step;
+use super::goals::{Step, is_expression};
 use super::shown::website;
 use super::{Effect, Tool};
 use crate::http::console::funnels::{self, ShownFunnel};
@@ -20,7 +20,7 @@ use crate::http::console::{changing, sites};
 use crate::http::envelope::ApiError;
 use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, Change, ToolError};
-use crate::http::mcp::clean::{clean, quoted, quoted_whole, spelled, whole};
+use crate::http::mcp::clean::{clean, quoted, quoted_whole, value, whole};
 
 /// Does `work` to the website that is named, when whoever asks may do `action` to it, and notes that `name` was done.
 pub(super) async fn change<T, F>(
@@ -82,7 +82,12 @@ impl TargetArgs {
         let match_type =
             args.choice("match_type", "Of pages: how the path is compared; exact when absent.", &MATCHES, None);
         let words = "The path, such as /thanks, or the name of the event.";
-        let value = if is_required { Some(args.required("value", words)) } else { args.string("value", words) };
+        let value = match (is_required, is_expression(match_type)) {
+            (true, true) => Some(args.required("value", words)),
+            (true, false) => Some(args.required_told("value", words)),
+            (false, true) => args.string("value", words),
+            (false, false) => args.told("value", words),
+        };
         if !is_required && kind.is_some() != value.is_some() {
             args.problem("value", "give type and value together");
         }
@@ -115,7 +120,7 @@ impl From<ShownGoal> for GoalChanged {
     fn from(goal: ShownGoal) -> Self {
         Self {
             goal_id: goal.id.to_string(),
-            name: clean(&goal.name),
+            name: value(&goal.name),
             target: (&goal.target).into(),
             untrusted_fields: ["name", "target.value"],
         }
@@ -149,7 +154,7 @@ impl Tool for CreateGoal {
     type Output = GoalChanged;
 
     fn read(args: &mut Args) -> NewGoal {
-        let (website, name) = (website(args), args.required("name", "1 to 100 characters."));
+        let (website, name) = (website(args), args.required_told("name", "1 to 100 characters."));
         NewGoal { website, name, target: TargetArgs::read(args, true) }
     }
 
@@ -187,7 +192,7 @@ impl Tool for UpdateGoal {
 
     fn read(args: &mut Args) -> GoalEdit {
         let (website, goal) = (website(args), args.required("goal_id", "From get_goals."));
-        let name = args.string("name", "1 to 100 characters.");
+        let name = args.told("name", "1 to 100 characters.");
         let target = TargetArgs::read(args, false);
         if name.is_none() && target.kind.is_none() {
             args.problem("name", "give a name, or type and value");
@@ -262,7 +267,7 @@ pub(super) struct FunnelChanged {
 
 impl From<ShownFunnel> for FunnelChanged {
     fn from(funnel: ShownFunnel) -> Self {
-        let steps = funnel.steps.iter().map(|step| NamedStep { label: clean(&step.label), step: (&step.step).into() });
+        let steps = funnel.steps.iter().map(|step| NamedStep { label: value(&step.label), step: (&step.step).into() });
         Self {
             funnel_id: funnel.id.clone(),
             name: clean(&funnel.name),
@@ -292,7 +297,13 @@ impl Tool for ManageFunnel {
             ("match_type", "of pages: exact, contains, starts_with, ends_with, regex", false),
             ("value", "path, event name, or goal_id", true),
         ];
-        let steps = args.objects("steps", "", &members);
+        let mut steps = args.objects("steps", "", &members);
+        for (number, step) in steps.iter_mut().flatten().enumerate() {
+            let is_told = !is_expression(step.get("match_type").and_then(Value::as_str));
+            if let Some(Value::String(value)) = step.get_mut("value").filter(|_| is_told) {
+                *value = args.meant(&format!("steps[{number}].value"), value).unwrap_or_default();
+            }
+        }
         if funnel.is_none() {
             for (argument, is_there) in [("name", name.is_some()), ("steps", steps.is_some())] {
                 if !is_there {
@@ -388,7 +399,7 @@ impl From<Website> for Site {
         let excluded_paths = fitting(settings.excluded_paths.iter().map(|entry| whole(entry)), EXCLUDED_CHARS / 3);
         let is_cut = [&settings.allowed_domains, &settings.allowed_bots].iter().any(|list| list.len() > LIST_SHOWN)
             || excluded_ips.len() + excluded_paths.len() < lengths;
-        let some = |list: Vec<String>| cleaned(list.into_iter().take(LIST_SHOWN).collect());
+        let some = |list: &[String]| list.iter().take(LIST_SHOWN).map(|member| value(member)).collect();
         Self {
             website_id: website.id.to_string(),
             domain: website.domain,
@@ -407,8 +418,8 @@ impl From<Website> for Site {
             errors: settings.errors,
             heatmaps: settings.heatmaps,
             lists_cut: is_cut,
-            allowed_domains: some(settings.allowed_domains),
-            allowed_bots: some(settings.allowed_bots),
+            allowed_domains: some(&settings.allowed_domains),
+            allowed_bots: some(&settings.allowed_bots),
             excluded_ips,
             excluded_paths,
             untrusted_fields: ["name", "allowed_bots", "excluded_paths"],
@@ -422,10 +433,6 @@ const LIST_SHOWN: usize = 25;
 const QUOTED_CHARS: usize = 700;
 /// The most characters that all that is excluded takes in an answer.
 const EXCLUDED_CHARS: usize = 70_000;
-
-fn cleaned(list: Vec<String>) -> Vec<String> {
-    list.iter().map(|member| clean(member)).collect()
-}
 
 /// Of a list as many members as take `max` characters, leaving out those that do not fit.
 fn fitting(list: impl Iterator<Item = String>, max: usize) -> Vec<String> {
@@ -482,6 +489,12 @@ async fn edit(call: &Call, website: &str, members: Value) -> Result<Website, Too
 /// What a change of a website needs, and how the audit trail names it.
 const SITE_CHANGE: (Action, &str) = (Action::EditWebsite, "sites.change");
 
+/// The names of bots, which answers tell.
+fn bots(args: &mut Args) -> Option<Vec<String>> {
+    let told = args.strings("allowed_bots", "Replaces the list of names.")?;
+    Some(told.iter().filter_map(|name| args.meant("allowed_bots", name)).collect())
+}
+
 /// `update_website_settings`.
 pub(super) struct UpdateWebsiteSettings;
 
@@ -507,7 +520,7 @@ impl Tool for UpdateWebsiteSettings {
             ("errors", args.flag("errors", "Collect errors of pages.").map(Value::Bool)),
             ("heatmaps", args.flag("heatmaps", "Collect clicks and scrolling.").map(Value::Bool)),
             ("allowed_domains", args.strings("allowed_domains", "Replaces the list of hosts.").map(|list| json!(list))),
-            ("allowed_bots", args.strings("allowed_bots", "Replaces the list of names.").map(|list| json!(list))),
+            ("allowed_bots", bots(args).map(|list| json!(list))),
         ]);
         (website, settings)
     }
@@ -710,7 +723,7 @@ macro_rules! exclusions {
             type Output = Excluded;
 
             fn read(args: &mut Args) -> Self::Input {
-                (website(args), args.required($argument, $about))
+                (website(args), args.required_told($argument, $about))
             }
 
             async fn run(call: Call, (website, value): Self::Input) -> Result<Excluded, ToolError> {
@@ -751,11 +764,10 @@ fn with(list: &mut Vec<String>, value: &str, spelling: Spelling) -> Result<(), S
 }
 
 fn without(list: &mut Vec<String>, value: &str, spelling: Spelling) -> Result<(), StoreError> {
-    let spelled_out = spelled(value);
-    // The very one goes before one that is spelled out so. Without the spaces around it, which nobody sees either.
-    let is_there = |meant: &&str| list.iter().any(|other| spelling(other.trim()) == spelling(meant));
-    if let Some(meant) = [value, spelled_out.as_str()].into_iter().find(is_there) {
-        list.retain(|other| spelling(other.trim()) != spelling(meant));
+    let (meant, length) = (spelling(value), list.len());
+    // Without the spaces around them, which nobody sees either.
+    list.retain(|other| spelling(other.trim()) != meant);
+    if list.len() < length {
         return Ok(());
     }
     let mut there = fitting(list.iter().map(|other| quoted_whole(other)), QUOTED_CHARS);
@@ -789,6 +801,7 @@ exclusions! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::mcp::clean::given;
 
     /// Sabotage: compare addresses as they are written, or take one of two away.
     #[test]
@@ -815,20 +828,20 @@ mod tests {
     fn what_is_excluded_is_taken_away_as_it_is_quoted() {
         let long = format!("/{}", "é".repeat(249));
         let old =
-            ["/a", "/a\u{200b}", "/b\u{202e}](http://evil.example)", "/c\\u{5d} ", long.as_str()].map(str::to_owned);
+            ["/a|b", "/a\u{200b}", "/b\u{202e}](http://evil.example)", "/c\\u{5d} ", long.as_str()].map(str::to_owned);
         let mut list = old.to_vec();
         let StoreError::Invalid { reason, .. } = without(&mut list, "/c", of_path).unwrap_err() else { panic!() };
-        let told = r#""/a", "/a\u{200b}", "/b\u{202e}\u{5d}(http://evil.example)", "/c\u{5c}u{5d} ""#;
+        let told = r#""/a\|b", "/a\u{200b}", "/b\u{202e}\u{5d}(http://evil.example)", "/c\u{5c}u{5d} ""#;
         assert_eq!(reason, format!("it is not excluded; excluded: {told}, \"{long}\""));
         assert_eq!(list, old);
         let quoted = reason.split_once("excluded: ").unwrap().1.trim_matches('"').split("\", \"");
         for (number, quoted) in quoted.enumerate() {
-            without(&mut list, quoted.trim(), of_path).unwrap();
+            without(&mut list, given(quoted).unwrap().trim(), of_path).unwrap();
             assert_eq!(list, old[number + 1..], "{quoted}");
         }
         let mut list = old.to_vec();
         for shown in old.iter().map(|entry| whole(entry)) {
-            without(&mut list, shown.trim(), of_path).unwrap();
+            without(&mut list, given(&shown).unwrap().trim(), of_path).unwrap();
         }
         assert_eq!(list, Vec::<String>::new());
         let mut many: Vec<String> = (0..99).map(|n| format!("/{n}/{}", "p".repeat(90))).collect();

@@ -6,15 +6,15 @@ use zenovay_auth::{Action, ToolCategory};
 use zenovay_domain::Interval;
 use zenovay_query::Order;
 use zenovay_stats::{
-    Ask, Dialect, Filters, Groups, Metric, Number, Problem, Property, PropertyError, Totals, parse_filters,
-    view_dimensions,
+    Ask, Dialect, Filters, Groups, Metric, Number, Problem, Property, PropertyError, Totals, filters_of_json,
+    parse_filters, view_dimensions,
 };
 
 use super::Tool;
 use super::shown::{Page, PageArgs, Period, Told, ViewArgs, bucket_name, partly, website};
 use crate::http::mcp::args::{Args, Problems};
 use crate::http::mcp::call::{Call, ToolError};
-use crate::http::mcp::clean::{clean, quoted, value};
+use crate::http::mcp::clean::{clean, quoted, tree_taken_back, value};
 use crate::http::stats::answers::shown_value;
 use crate::http::stats::params::{Grouping, misplaced};
 use crate::http::values::{rounded, seconds};
@@ -56,6 +56,14 @@ fn dimension(name: &str) -> Result<Property, String> {
         }
         error => format!("{} {error}", quoted(name)),
     })
+}
+
+/// The filters of `where`, with values as answers tell them.
+fn filters_of(text: &str) -> Result<Filters, Problem> {
+    // What is no JSON is told by who reads filters.
+    let Ok(mut tree) = serde_json::from_str(text) else { return parse_filters(text, Dialect::View) };
+    tree_taken_back(&mut tree);
+    filters_of_json(&tree, Dialect::View)
 }
 
 /// Where in the filters of `where` something is wrong.
@@ -210,7 +218,7 @@ impl Tool for QueryAnalytics {
         let mut params = ViewArgs::range(args);
         ViewArgs::filters(args, &mut params, Told::Operators);
         let words = "More filters, as JSON with and, or, not, has_done: [[\"or\",[[\"is\",\"country\",[\"DE\"]],[\"not\",[\"matches\",\"page\",[\"^/a\"]]]]]]";
-        let also = match args.json("where", words).map(|text| parse_filters(&text, Dialect::View)) {
+        let also = match args.json("where", words).map(|text| filters_of(&text)) {
             None => Filters::default(),
             Some(Ok(filters)) => filters,
             Some(Err(problem)) => {

@@ -59,10 +59,10 @@ impl Recording {
             pageviews: replay.pages,
             clicks: replay.clicks,
             errors: replay.errors,
-            country: clean(&replay.country),
-            device: clean(&replay.device),
-            browser: clean(&replay.browser),
-            os: clean(&replay.os),
+            country: value(&replay.country),
+            device: value(&replay.device),
+            browser: value(&replay.browser),
+            os: value(&replay.os),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::http::console::numbers::{self, ShownRow};
 use crate::http::envelope::ApiError;
 use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, ToolError};
-use crate::http::mcp::clean::{clean, value};
+use crate::http::mcp::clean::value;
 
 /// A row.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -33,7 +33,7 @@ impl From<ShownRow> for Row {
     fn from(row: ShownRow) -> Self {
         Self {
             value: value(&row.value),
-            label: row.label.as_deref().map(clean),
+            label: row.label.as_deref().map(value),
             numbers: row.numbers.into(),
             before: row.before.map(OfRowBefore::from),
         }
