@@ -389,7 +389,7 @@ fn a_disk_with_room_for_a_page_alone_stays_full() {
         event.dimensions.set(Dimension::Title, &format!("{:x}", (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)));
         arriving(website(1), event)
     };
-    assert_eq!(append(&store, (1..2_000).map(noise).collect()), Err(AppendError::DiskFull));
+    assert_eq!(append(&store, (1..8_000).map(noise).collect()), Err(AppendError::DiskFull));
     // It looks before the second time when it has looked the first.
     let refused = looks.load(Ordering::SeqCst);
     let patience = std::time::Instant::now() + Duration::from_secs(60);

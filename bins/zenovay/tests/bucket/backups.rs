@@ -321,7 +321,7 @@ fn a_server_backs_up_to_a_bucket_by_itself_and_what_is_wrong_is_told_in_words() 
     let stranger = Site::create(&stranger, directory.path(), &taken);
     assert!(fails(&stranger, &["backup"]).contains("of another store"));
     assert!(fails(&stranger, &["backup", "s3://recordings/of"]).contains("is not empty"));
-    drop(s3);
+    proxy.set(Way::Refuses);
     let seen = doctor();
     assert_eq!(seen["problem"], "backup_unreadable", "{seen}");
 }
