@@ -1735,6 +1735,21 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
             vec!["\"UK\" is the code of no country", "GB for United Kingdom"],
         ),
         (
+            "get_geographic_data",
+            json!({ "website_id": "shop.example", "filters": ["country_name:is:UK"] }),
+            vec!["\"UK\" is the name of no country", "such as United Kingdom, or country with codes, such as GB"],
+        ),
+        (
+            "get_top_pages",
+            json!({ "website_id": "shop.example", "filters": ["hostname:is:https://Shop.example"] }),
+            vec!["hosts are told as browsers send them", "such as \"shop.example\""],
+        ),
+        (
+            "get_visitors",
+            json!({ "website_id": "shop.example", "filters": ["channel:is:Direct", "source:is:Google"] }),
+            vec!["no visit is both channel:is:Direct and source:is:Google"],
+        ),
+        (
             "get_top_pages",
             json!({ "website_id": "shop.example", "filters": ["page:is:https://shop.example/pricing?plan=pro"] }),
             vec!["pages are paths that begin with /", "such as \"/pricing\""],

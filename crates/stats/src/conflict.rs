@@ -112,6 +112,9 @@ impl Part {
 
     /// Why no event is chosen by both, if that is so.
     fn never_with(&self, other: &Self) -> Option<Never> {
+        if self.leaves_out(other) || other.leaves_out(self) {
+            return Some(Never::Visit);
+        }
         let (ours, theirs) = (alternatives(&self.filter)?, alternatives(&other.filter)?);
         // A view of a page that is a goal is not an event that is one.
         let are_goals = self.is_goal && other.is_goal;
@@ -123,6 +126,20 @@ impl Part {
         }
         never
     }
+
+    /// Whether this one leaves the visits without any event that the other chooses.
+    fn leaves_out(&self, other: &Self) -> bool {
+        let Filter::Not(not) = &self.filter else { return false };
+        let Filter::InSession(left_out) = &**not else { return false };
+        let chosen = if let Filter::InSession(inner) = &other.filter { inner } else { &other.filter };
+        let (left_out, chosen) = (choices(left_out), choices(chosen));
+        !chosen.is_empty() && chosen.iter().all(|choice| left_out.contains(choice))
+    }
+}
+
+/// The filters of which one has to hold.
+fn choices(filter: &Filter) -> &[Filter] {
+    if let Filter::Any(filters) = filter { filters } else { slice::from_ref(filter) }
 }
 
 /// Whether a filter is never true by itself, as `["and", …]` of two pages.
@@ -193,6 +210,15 @@ fn clash<'a>(literals: impl Iterator<Item = &'a Literal<'a>> + Clone, are_goals:
         if kinds.any(|other| other != kind) || (kind == EventKind::Pageview && is_named) {
             return Some(Never::Event);
         }
+    }
+    // A direct visit came from nowhere.
+    let is_direct = |condition: &Condition| {
+        let Condition { field, operator, values, .. } = condition;
+        *field == Dimension::Channel.into() && *operator == Operator::Is && values.iter().all(|value| value == "Direct")
+    };
+    let has_source = |condition: &Condition| condition.field == Dimension::Source.into() && !holds(condition, "");
+    if conditions().any(is_direct) && conditions().any(has_source) {
+        return Some(Never::Visit);
     }
     for named in conditions().filter(|condition| condition.operator == Operator::Is && !condition.values.is_empty()) {
         let of_field = || conditions().filter(|condition| condition.field == named.field);

@@ -430,8 +430,9 @@ impl Reader {
         self.names_event = true;
     }
 
-    /// Adds what visits are.
-    pub(crate) fn add_visits(&mut self, visits: Filter) {
+    /// Adds what visits are; `text` is how it was asked.
+    pub(crate) fn add_visits(&mut self, visits: Filter, text: String) {
+        self.note(text, None, false, visits.clone());
         self.rest.push(visits);
     }
 

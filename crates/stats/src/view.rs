@@ -56,9 +56,13 @@ pub fn filters_of_view<'a>(filters: impl IntoIterator<Item = &'a str>, goals: &[
         if part.dimension == "goal" {
             part.check_goals(goals).map_err(problem)?;
             match part.operator {
-                Operator::IsNot => reader.add_visits(without(part.goals(Operator::Is, goals))),
-                Operator::DoesNotContain => reader.add_visits(without(part.goals(Operator::Contains, goals))),
-                Operator::DoesNotMatch => reader.add_visits(without(part.goals(Operator::Matches, goals))),
+                Operator::IsNot => reader.add_visits(without(part.goals(Operator::Is, goals)), text.to_owned()),
+                Operator::DoesNotContain => {
+                    reader.add_visits(without(part.goals(Operator::Contains, goals)), text.to_owned());
+                }
+                Operator::DoesNotMatch => {
+                    reader.add_visits(without(part.goals(Operator::Matches, goals)), text.to_owned());
+                }
                 operator => {
                     let subject = format!("goal {}", part.word);
                     reader.add_conversions(part.goals(operator, goals), text.to_owned(), subject);
@@ -250,6 +254,43 @@ mod tests {
         assert_eq!((filters.goals, filters.rest), (None, without(event(&["signout"]))));
         let twice = read(&["goal:is:Sign-up", "goal:contains:Sign"]).unwrap().goals;
         assert_eq!(twice, Some(Filter::All(vec![event(&["signup"]), event(&["signup", "signout"])])));
+    }
+
+    /// Sabotage: look at what is chosen alone, or take a source beside the channel Direct.
+    #[test]
+    fn what_one_filter_leaves_out_no_other_chooses() {
+        for filters in [
+            ["goal:is_not:Sign-up", "goal:is:Sign-up"],
+            ["goal:starts_with:Sign", "goal:does_not_contain:Sign"],
+            ["goal:is:Docs", "goal:is_not:Docs|Thanks"],
+            ["channel:is:Direct", "source:is:Google"],
+            ["source:is_not:", "channel:is:Direct"],
+            ["source:contains:x|y", "channel:is:Direct"],
+        ] {
+            let problem = read(&filters).unwrap_err();
+            let told = format!("no visit is both {} and {}", filters[0], filters[1]);
+            assert!(problem.problem.contains(&told) && problem.at == "/1", "{filters:?}: {problem}");
+        }
+        for filters in [
+            ["goal:is_not:Sign-up", "goal:is:Sign-up|Docs"],
+            ["goal:is_not:Sign-up", "goal:is_not:Docs"],
+            ["channel:is:Direct|Email", "source:is:Google"],
+            ["channel:is_not:Direct", "source:is:Google"],
+            ["channel:is:Direct", "source:is:|Google"],
+            ["channel:is:Direct", "source:is_not:Google"],
+            // A page view may have a name.
+            ["event_type:is:pageview", "goal:is:Sign-up"],
+        ] {
+            assert!(read(&filters).is_ok(), "{filters:?}");
+        }
+        let done = r#"["is","event:name",["x"]]"#;
+        for done in [
+            format!(r#"[["has_not_done",{done}],{done}]"#),
+            format!(r#"[["has_done",{done}],["has_not_done",{done}]]"#),
+        ] {
+            assert!(parse_filters(&done, Dialect::Own).is_err(), "{done}");
+            assert!(parse_filters(&done, Dialect::Plausible).is_ok(), "{done}");
+        }
     }
 
     #[test]
