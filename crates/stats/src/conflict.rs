@@ -1,12 +1,13 @@
 //! Filters that can never hold together. An event has one page and one name, a visit one country and one source: who asks for two of
 //! them at once would be answered zeros, and take them for something about visitors.
 
+use std::collections::BTreeSet;
 use std::slice;
 
 use zenovay_domain::{Dimension, EventKind};
 use zenovay_query::{Condition, Field, Filter, FilterLevel, Operator};
 
-use crate::Problem;
+use crate::{NeverTogether, Problem};
 
 /// The most alternatives of a filter that are looked at. One with more is taken to hold beside any other.
 const ALTERNATIVES_MAX: usize = 64;
@@ -47,19 +48,19 @@ enum Literal<'a> {
 
 type Alternative<'a> = Vec<Literal<'a>>;
 
-/// The first two of `parts` that never hold together, or the first that never holds by itself.
+/// Refuses the first two of `parts` that never hold together, the first that never holds by itself, and those of which one leaves some
+/// values of a field and the others none of these.
 ///
 /// # Errors
 /// What is never there, and what to ask instead.
 pub(crate) fn check(parts: &[Part]) -> Result<(), Problem> {
     for (number, part) in parts.iter().enumerate() {
         if let Some(never) = is_never(&part.filter) {
-            let problem = format!("no {} is all of {}. {}", never.what(), part.told(), never.instead(false));
-            return Err(Problem { at: part.at.clone(), problem });
+            return Err(never.refusal(&[], part));
         }
         check_with(&parts[..number], part)?;
     }
-    Ok(())
+    check_together(parts)
 }
 
 /// Whether `part` can hold with each of `others`.
@@ -69,16 +70,54 @@ pub(crate) fn check(parts: &[Part]) -> Result<(), Problem> {
 pub(crate) fn check_with(others: &[Part], part: &Part) -> Result<(), Problem> {
     for other in others {
         if let Some(never) = part.never_with(other) {
-            let is_one_subject = part.subject.is_some() && part.subject == other.subject;
-            let (what, instead) = (never.what(), never.instead(is_one_subject));
-            let problem = format!("no {what} is both {} and {}. {instead}", other.told(), part.told());
-            return Err(Problem { at: part.at.clone(), problem });
+            return Err(never.refusal(&[other], part));
         }
     }
     Ok(())
 }
 
+/// Whether a value is left where a part names all that a field may have: any two of them may leave some, and all together none. Parts
+/// that join others by `or` are looked at in pairs alone.
+///
+/// # Errors
+/// What is never there, and what to ask instead.
+pub(crate) fn check_together(parts: &[Part]) -> Result<(), Problem> {
+    let certain = parts.iter().enumerate().filter_map(|(number, part)| {
+        let mut alternatives = alternatives(&part.filter)?;
+        let only = alternatives.pop().filter(|_| alternatives.is_empty())?;
+        Some(only.into_iter().filter_map(move |literal| Some((number, literal.condition()?))))
+    });
+    let certain: Vec<(usize, &Condition)> = certain.flatten().collect();
+    for (number, named) in certain.iter().filter(|(_, condition)| names_all(condition)) {
+        let without = |value: &String| {
+            let mut of_field = certain.iter().filter(|(_, condition)| condition.field == named.field);
+            of_field.find(|(_, condition)| !holds(condition, value)).map(|(number, _)| *number)
+        };
+        if let Some(mut met) = named.values.iter().map(without).collect::<Option<BTreeSet<usize>>>() {
+            met.insert(*number);
+            let mut met: Vec<&Part> = met.into_iter().map(|number| &parts[number]).collect();
+            let Some(last) = met.pop() else { continue };
+            return Err(Never::of(&named.field).refusal(&met, last));
+        }
+    }
+    Ok(())
+}
+
+impl<'a> Literal<'a> {
+    const fn condition(self) -> Option<&'a Condition> {
+        match self {
+            Self::Kind(_) => None,
+            Self::Condition(condition) => Some(condition),
+        }
+    }
+}
+
 impl Never {
+    /// What two values of `field` are never of at once.
+    fn of(field: &Field) -> Self {
+        if field.level() == FilterLevel::Event { Self::Event } else { Self::Visit }
+    }
+
     const fn what(self) -> &'static str {
         match self {
             Self::Event => "event",
@@ -86,19 +125,58 @@ impl Never {
         }
     }
 
-    /// What to ask instead.
-    const fn instead(self, is_one_subject: bool) -> &'static str {
-        match (self, is_one_subject) {
-            (Self::Event, true) => {
-                "For one or the other give one filter with both values; for visits with both ask with has_done, in where of query_analytics or in filters of the Stats API"
+    /// That `others` and `last` never hold together; without others that `last` never holds by itself.
+    fn refusal(self, others: &[&Part], last: &Part) -> Problem {
+        let (what, told) = (self.what(), last.told());
+        let never = match others {
+            [] => format!("no {what} is all of {told}"),
+            [other] => format!("no {what} is both {} and {told}", other.told()),
+            _ => {
+                let others: Vec<String> = others.iter().map(|other| other.told()).collect();
+                format!("no {what} is all of {} and {told}", others.join(", "))
             }
-            (Self::Event, false) => {
-                "For visits with both ask with has_done, in where of query_analytics or in filters of the Stats API"
-            }
-            (Self::Visit, true) => "For one or the other give one filter with both values",
-            (Self::Visit, false) => "Leave one of them out",
+        };
+        let is_more_than_two = others.len() > 1;
+        let is_one_subject =
+            !others.is_empty() && last.subject.is_some() && others.iter().all(|other| other.subject == last.subject);
+        let either = is_one_subject.then_some(if is_more_than_two {
+            "for any of them give one filter with all values"
+        } else {
+            "for one or the other give one filter with both values"
+        });
+        let visits = (self == Self::Event).then(|| {
+            let all = if is_more_than_two { "all of them" } else { "both" };
+            format!(
+                "for visits with {all} ask with has_done, in where of query_analytics or in filters of the Stats API"
+            )
+        });
+        let of_programs = match (either, visits) {
+            (Some(either), Some(visits)) => format!("{either}; {visits}"),
+            (None, Some(visits)) => visits,
+            (Some(either), None) => either.to_owned(),
+            (None, None) => "leave one of them out".to_owned(),
+        };
+        let of_people = match either {
+            Some(either) => format!("{either}, or remove one of them"),
+            None if others.is_empty() => "remove it".to_owned(),
+            None => "remove one of them".to_owned(),
+        };
+        let places = others.iter().copied().chain([last]).map(|part| part.at.clone());
+        Problem {
+            at: last.at.clone(),
+            problem: format!("{never}. {}", sentence(&of_programs)),
+            never: Some(NeverTogether {
+                places: places.collect(),
+                problem: format!("{never}. {}", sentence(&of_people)),
+            }),
         }
     }
+}
+
+/// `words` with a capital.
+fn sentence(words: &str) -> String {
+    let mut characters = words.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 impl Part {
@@ -195,12 +273,7 @@ fn is_of_its_level(condition: &Condition) -> bool {
 
 /// Why these are not true of one event, if that is so.
 fn clash<'a>(literals: impl Iterator<Item = &'a Literal<'a>> + Clone, are_goals: bool) -> Option<Never> {
-    let conditions = || {
-        literals.clone().filter_map(|literal| match literal {
-            Literal::Condition(condition) => Some(*condition),
-            Literal::Kind(_) => None,
-        })
-    };
+    let conditions = || literals.clone().filter_map(|literal| literal.condition());
     let mut kinds = literals.clone().filter_map(|literal| match literal {
         Literal::Kind(kind) => Some(*kind),
         Literal::Condition(_) => None,
@@ -220,13 +293,18 @@ fn clash<'a>(literals: impl Iterator<Item = &'a Literal<'a>> + Clone, are_goals:
     if conditions().any(is_direct) && conditions().any(has_source) {
         return Some(Never::Visit);
     }
-    for named in conditions().filter(|condition| condition.operator == Operator::Is && !condition.values.is_empty()) {
+    for named in conditions().filter(|condition| names_all(condition)) {
         let of_field = || conditions().filter(|condition| condition.field == named.field);
         if !named.values.iter().any(|value| of_field().all(|condition| holds(condition, value))) {
-            return Some(if named.field.level() == FilterLevel::Event { Never::Event } else { Never::Visit });
+            return Some(Never::of(&named.field));
         }
     }
     None
+}
+
+/// Whether `condition` names all values that its field may have.
+fn names_all(condition: &Condition) -> bool {
+    condition.operator == Operator::Is && !condition.values.is_empty()
 }
 
 /// Whether `condition` is true of `value`, which is compared with one of its values at a time.

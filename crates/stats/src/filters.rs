@@ -137,15 +137,19 @@ impl Filters {
     /// What these and `others` ask for together. Where both name goals, a conversion is an event of both.
     ///
     /// # Errors
-    /// When no event or no visit has what one of these and one of the others ask for; where is that of the latter.
+    /// When no event or no visit has what some of these and some of the others ask for; where is that of the last of the latter.
     pub fn with(self, others: Self) -> Result<Self, Problem> {
-        others.parts.iter().try_for_each(|part| conflict::check_with(&self.parts, part))?;
+        let mut parts = self.parts;
+        let of_each = others.parts.iter().try_for_each(|part| conflict::check_with(&parts, part));
+        parts.extend(others.parts);
+        // Places in what was parsed apart would be taken for those of one text.
+        of_each
+            .and_then(|()| conflict::check_together(&parts))
+            .map_err(|problem| Problem { never: None, ..problem })?;
         let goals = match (self.goals, others.goals) {
             (Some(goals), Some(others)) => Some(and(vec![goals, others])),
             (goals, others) => goals.or(others),
         };
-        let mut parts = self.parts;
-        parts.extend(others.parts);
         Ok(Self {
             goals,
             rest: and(vec![self.rest, others.rest]),
@@ -312,7 +316,7 @@ impl Reader {
     }
 
     fn problem<T>(&self, problem: impl Into<String>) -> Result<T, Problem> {
-        Err(Problem { at: self.at.clone(), problem: problem.into() })
+        Err(Problem::at(self.at.clone(), problem))
     }
 
     fn is_own(&self) -> bool {
@@ -1005,8 +1009,12 @@ mod tests {
         assert_eq!(two.goals, own("event:goal==Signup;event:goal==Sign*").goals);
         assert_eq!(Filters::default().with(page.clone()), Ok(page.clone()));
         let problem = together().with(own(r#"[["is","country",["DE"]],["is","page",["/b"]]]"#)).unwrap_err();
-        assert_eq!(problem.at, "/1");
+        assert_eq!((problem.at.as_str(), &problem.never), ("/1", &None));
         assert!(problem.problem.contains(r#"no event is both event:page==/a and ["is","page",["/b"]]"#), "{problem}");
+        let two = own("event:page==/a|/b;event:page==/b|/c");
+        let problem = two.with(own(r#"[["is","page",["/c","/a"]]]"#)).unwrap_err();
+        assert_eq!(problem.at, "/0");
+        assert!(problem.problem.contains("no event is all of event:page==/a|/b, event:page==/b|/c and"), "{problem}");
     }
 
     #[test]
@@ -1248,9 +1256,30 @@ mod tests {
             r#"[["is","event:page",["/a"]],["is","event:page",["/b"],{"level":"visit"}]]"#,
             r#"[["is","event:page",["/a"]],["is","event:page",["/A"],{"case_sensitive":false}]]"#,
             r#"[["or",[["is","event:page",["/a"]],["is","event:name",["x"]]]],["is","event:page",["/b"]]]"#,
+            r#"[["or",[["is","event:name",["x"]],["is","event:page",["/a"]]]],["is","event:page",["/b"]]]"#,
         ] {
             assert!(parse_filters(text, Dialect::Own).is_ok(), "{text}: {:?}", parse_filters(text, Dialect::Own));
         }
+    }
+
+    /// Sabotage: look at any number of alternatives, or tell a filter whole.
+    #[test]
+    fn of_long_filters_little_is_looked_at_and_told() {
+        let long = "x".repeat(100);
+        let problem = parse_filters(&format!("event:page==/{long};event:page==/b"), Dialect::Own).unwrap_err();
+        assert!(
+            problem.problem.contains(&format!("both event:page==/{}… and event:page==/b. ", &long[..47])),
+            "{problem}"
+        );
+        // Five of ten are a hundred thousand.
+        let any = |name: &str| {
+            let each = (0..10).map(|n| json!(["is", name, [format!("/{n}")]])).collect::<Vec<_>>();
+            json!(["or", each])
+        };
+        let names = ["event:page", "visit:entry_page", "visit:exit_page", "visit:source", "visit:city"];
+        let all = json!(["and", names.map(any)]);
+        assert!(filters_of_json(&json!([["is", "event:page", ["/x"]], all]), Dialect::Own).is_ok());
+        assert!(filters_of_json(&json!([["is", "event:page", ["/x"]], any("event:page")]), Dialect::Own).is_err());
     }
 
     #[test]

@@ -40,11 +40,29 @@ pub struct Problem {
     pub at: String,
     /// What is wrong, for people.
     pub problem: String,
+    /// The filters that never hold together, when it is that.
+    pub never: Option<NeverTogether>,
+}
+
+/// Filters that no event, or no visit, meets all of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NeverTogether {
+    /// Where each of them stands, in their order; the last is where the problem is.
+    pub places: Vec<String>,
+    /// What is wrong, and what whoever has these filters on a page can do about it. The problem itself also tells what a program can
+    /// ask instead.
+    pub problem: String,
 }
 
 impl Problem {
     /// A problem with all of it.
     pub fn new(problem: impl Into<String>) -> Self {
-        Self { at: String::new(), problem: problem.into() }
+        Self::at("", problem)
+    }
+
+    /// A problem with what stands at `place`.
+    pub(crate) fn at(place: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { at: place.into(), problem: problem.into(), never: None }
     }
 }

@@ -48,7 +48,7 @@ pub fn filters_of_view<'a>(filters: impl IntoIterator<Item = &'a str>, goals: &[
     let mut reader = Reader::new(Dialect::View);
     for (number, text) in filters.into_iter().enumerate() {
         reader.at = format!("/{number}");
-        let problem = |problem: String| Problem { at: format!("/{number}"), problem };
+        let problem = |problem: String| Problem::at(format!("/{number}"), problem);
         if number >= FILTERS_MAX {
             return Err(problem(format!("more than {FILTERS_MAX} filters")));
         }
@@ -371,12 +371,21 @@ mod tests {
             (vec!["browser:is:Chrome", "browser:is:Safari"], "no visit is both"),
             (vec!["entry_page:is:/a", "entry_page:is_not:/a"], "no visit is both"),
         ] {
-            let Problem { at, problem } = read(&filters).unwrap_err();
+            let Problem { at, problem, never } = read(&filters).unwrap_err();
+            let never = never.unwrap();
             assert!(problem.contains(told), "{filters:?}: {problem}");
             assert_eq!(at, format!("/{}", filters.len() - 1), "{filters:?}");
+            assert_eq!((never.places.len(), never.places.last()), (2, Some(&at)), "{filters:?}");
             let is_of_events = told.contains("event");
             assert_eq!(problem.contains("has_done"), is_of_events, "{filters:?}: {problem}");
+            // Of what only programs can ask nothing is said to people.
+            assert!(never.problem.contains(told) && !never.problem.contains("has_done"), "{}", never.problem);
+            assert!(!never.problem.contains("API") && !never.problem.contains("query_"), "{}", never.problem);
         }
+        let never = read(&["page:is:/a", "country:is:DE", "page:is:/b"]).unwrap_err().never.unwrap();
+        assert_eq!(never.places, ["/0", "/2"]);
+        let said = "no event is both page:is:/a and page:is:/b. For one or the other give one filter with both values, or remove one of them";
+        assert_eq!(never.problem, said);
         for (filters, is_one) in [
             (["page:is:/a", "page:is:/b"], true),
             (["goal:is:Sign-up", "goal:is:Sign-out"], true),
@@ -384,8 +393,10 @@ mod tests {
             (["page:is:/a", "page:starts_with:/b"], false),
             (["goal:is:Thanks", "page:is:/a"], false),
         ] {
-            let problem = read(&filters).unwrap_err().problem;
-            assert_eq!(problem.contains("one filter with both values"), is_one, "{problem}");
+            let Problem { problem, never, .. } = read(&filters).unwrap_err();
+            for problem in [problem, never.unwrap().problem] {
+                assert_eq!(problem.contains("one filter with both values"), is_one, "{problem}");
+            }
         }
         for filters in [
             vec!["goal:is:Sign-up", "page:is:/a"],
@@ -400,8 +411,54 @@ mod tests {
             vec!["browser:is:Chrome", "browser:is:chrome"],
             vec!["country:is:DE|FR", "country:is:FR|AT"],
             vec!["page:is:", "event_name:is:signup"],
+            vec!["page:is:/a|/b", "entry_page:is:/b|/c", "exit_page:is:/c|/a"],
+            vec!["prop.plan:is:a|b", "prop.plan:is:b|c", "prop.seats:is:c|a"],
         ] {
             assert!(read(&filters).is_ok(), "{filters:?}: {:?}", read(&filters));
+        }
+    }
+
+    #[test]
+    fn filters_of_which_any_two_hold_are_refused_when_all_together_never_do() {
+        let refused = |filters: &[&str]| {
+            let Problem { at, problem, never } = read(filters).unwrap_err();
+            (at, problem, never.unwrap())
+        };
+        let (at, problem, never) = refused(&["page:is:/a|/b", "country:is:DE", "page:is:/b|/c", "page:is:/c|/a"]);
+        assert_eq!((at.as_str(), never.places.join(" ").as_str()), ("/3", "/0 /2 /3"));
+        let said = "no event is all of page:is:/a|/b, page:is:/b|/c and page:is:/c|/a. For any of them give one filter with all values";
+        assert!(problem.starts_with(said) && problem.contains("for visits with all of them ask with has_done"));
+        assert_eq!(never.problem, format!("{said}, or remove one of them"));
+        let (_, problem, never) =
+            refused(&["browser:is:Chrome|Safari", "browser:is_not:chrome", "browser:is_not:safari"]);
+        assert_eq!(problem.split(". ").last(), Some("Leave one of them out"));
+        assert_eq!(never.places, ["/0", "/1", "/2"]);
+        // Of four that never hold together only those that take values away are named.
+        let (_, _, never) = refused(&["page:contains:/", "page:is:/a|/b", "page:is_not:/b", "page:is_not:/a"]);
+        assert_eq!(never.places, ["/1", "/2", "/3"]);
+    }
+
+    /// Sabotage: look at pairs alone, or refuse where nothing is named.
+    #[test]
+    fn three_filters_on_one_field_are_refused_exactly_when_no_value_is_left() {
+        let pages = ["/a", "/b", "/c"];
+        let some = |set: usize| (0..3).filter(move |n| set & (1 << n) != 0).map(|n| pages[n]).collect::<Vec<_>>();
+        let filters: Vec<(bool, usize, String)> = [true, false]
+            .into_iter()
+            .flat_map(|is| (1..8).map(move |set| (is, set)))
+            .map(|(is, set)| (is, set, format!("page:{}:{}", if is { "is" } else { "is_not" }, some(set).join("|"))))
+            .collect();
+        let left = |(is, set, _): &(bool, usize, String)| if *is { *set } else { !set };
+        for one in &filters {
+            for other in &filters {
+                for third in &filters {
+                    let asked = [one, other, third];
+                    let asked_texts = asked.map(|(.., text)| text.as_str());
+                    // What is not one of these three pages is left where none is named.
+                    let is_left = asked.iter().fold(usize::MAX, |all, filter| all & left(filter)) != 0;
+                    assert_eq!(read(&asked_texts).is_ok(), is_left, "{asked_texts:?}");
+                }
+            }
         }
     }
 

@@ -2,14 +2,15 @@
 //! addresses of the page and in those of exports.
 
 use serde_json::json;
-use zenovay_domain::{Goal, Interval, TimeRange, Timestamp, Zone};
+use zenovay_domain::{ErrorCode, Goal, Interval, TimeRange, Timestamp, Zone};
 use zenovay_stats::{
-    Ask, Dates, Filters, Metric, Period, filters_of_view, goals_filter, is_no_day, parse_date, view_operators,
+    Ask, Dates, Filters, Metric, Period, Problem, filters_of_view, goals_filter, is_no_day, parse_date, view_operators,
 };
 
 use crate::http::document::Parameter;
-use crate::http::envelope::ApiError;
+use crate::http::envelope::{ApiError, Details};
 use crate::http::params::{Params, QueryParams};
+use crate::http::values::Problems;
 
 /// The ranges by name.
 pub const RANGES: [&str; 12] =
@@ -51,6 +52,7 @@ pub struct ViewParams {
     compare: Option<Compare>,
     interval: Option<Interval>,
     filters: Vec<String>,
+    is_of_program: bool,
 }
 
 /// A view of a website at a time.
@@ -113,7 +115,7 @@ impl QueryParams for ViewParams {
             Parameter::query("f", words).schema(schema)
         });
         let filters = params.all("f");
-        Self { range, compare, interval, filters }
+        Self { range, compare, interval, filters, is_of_program: false }
     }
 }
 
@@ -195,6 +197,26 @@ fn compare(params: &mut Params) -> Option<Compare> {
 }
 
 impl ViewParams {
+    /// The same, asked by a program that can ask more than a page: of what is refused it is told what that is.
+    #[must_use]
+    pub fn of_program(self) -> Self {
+        Self { is_of_program: true, ..self }
+    }
+
+    /// The refusal of a filter. A page is told the place of each of those that never hold together, which it has words of its own for.
+    fn refusal(&self, problem: &Problem) -> ApiError {
+        let number = |place: &str| place.split('/').nth(1).and_then(|number| number.parse().ok()).unwrap_or(0_usize);
+        if let Some(never) = problem.never.as_ref().filter(|_| !self.is_of_program) {
+            let each = never.places.iter().map(|place| (format!("f[{}]", number(place)), never.problem.clone()));
+            let words = format!("These filters never hold together: {}.", never.problem);
+            let error = ApiError::new(ErrorCode::ValidationError, words);
+            return error.with_details(Details::Fields(Problems(each.collect())));
+        }
+        let text = self.filters.get(number(&problem.at)).map_or("", String::as_str);
+        let text: String = text.chars().take(60).collect();
+        ApiError::invalid("f", format!("{text:?}: {}", problem.problem))
+    }
+
     /// The view of a website.
     ///
     /// # Errors
@@ -205,11 +227,8 @@ impl ViewParams {
         let days = self.days(&zone, span, now);
         let (range, is_complete) = self.range(days, &zone, until_now);
         let earlier = self.compare.map(|compare| earlier(compare, (range, days), &zone, until_now));
-        let filters = filters_of_view(self.filters.iter().map(String::as_str), &goals).map_err(|problem| {
-            let number: usize = problem.at.split('/').nth(1).and_then(|number| number.parse().ok()).unwrap_or(0);
-            let text: String = self.filters.get(number).map_or("", String::as_str).chars().take(60).collect();
-            ApiError::invalid("f", format!("{text:?}: {}", problem.problem))
-        })?;
+        let filters = filters_of_view(self.filters.iter().map(String::as_str), &goals);
+        let filters = filters.map_err(|problem| self.refusal(&problem))?;
         let days = i64::from(zone.civil_day(range.to.plus_millis(-1))) - i64::from(zone.civil_day(range.from)) + 1;
         let interval = self.interval.unwrap_or(match days {
             ..=2 => Interval::Hour,
@@ -335,7 +354,11 @@ mod tests {
         let read = ViewParams::read(&mut params, at(NOW));
         params.finish()?;
         let span = first.map(|first| TimeRange::new(at(first), at(NOW)));
-        read.of(Facts { zone: zone.parse().unwrap(), goals: Vec::new(), span, now: at(NOW) })
+        read.of(facts(zone, span))
+    }
+
+    fn facts(zone: &str, span: Option<TimeRange>) -> Facts {
+        Facts { zone: zone.parse().unwrap(), goals: Vec::new(), span, now: at(NOW) }
     }
 
     fn shown(range: TimeRange) -> String {
@@ -439,5 +462,23 @@ mod tests {
         assert!(view_of("range=all&interval=hour", "UTC", Some("1999-01-01T00:00:00Z")).is_err());
         let two = view("f=country:is:DE&f=device:is_not:mobile&tab.src=source&show=pages").unwrap();
         assert_ne!(two.filters.rest, Filters::default().rest);
+    }
+
+    /// Sabotage: tell pages what programs are told, or the place of the last filter alone.
+    #[test]
+    fn pages_and_programs_are_told_of_filters_that_never_hold_together_what_they_can_ask() {
+        let mut params = Params::parse("f=page:is:/a&f=country:is:DE&f=page:is:/b");
+        let read = ViewParams::read(&mut params, at(NOW));
+        let of_page = read.clone().of(facts("UTC", None)).unwrap_err();
+        let said = "no event is both page:is:/a and page:is:/b. For one or the other give one filter with both values, or remove one of them";
+        assert_eq!(of_page.message(), format!("These filters never hold together: {said}."));
+        assert_eq!(
+            ["f", "f[0]", "f[1]", "f[2]"].map(|name| of_page.problem_of(name)),
+            [None, Some(said), None, Some(said)]
+        );
+        let of_program = read.of_program().of(facts("UTC", None)).unwrap_err();
+        let told = of_program.problem_of("f").unwrap();
+        assert!(told.starts_with("\"page:is:/b\": no event is both page:is:/a and page:is:/b. "), "{told}");
+        assert!(told.contains("has_done, in where of query_analytics"), "{told}");
     }
 }

@@ -157,7 +157,7 @@ impl ViewArgs {
     pub(super) async fn view(&self, question: &Question) -> Result<View, ToolError> {
         let mut params = self.0.params();
         let from = params.get("from").map(str::to_owned);
-        let read = ViewParams::read(&mut params, question.now);
+        let read = ViewParams::read(&mut params, question.now).of_program();
         params.finish()?;
         let view = question.view(&read).await?;
         let today = view.zone.format_date(question.now);
