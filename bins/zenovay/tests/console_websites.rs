@@ -108,6 +108,10 @@ async fn a_website_is_added_changed_and_deleted_by_its_typed_domain() {
     let changed = changed.await.expect(200).data();
     assert_eq!((&changed["name"], &changed["settings"]["currency"]), (&json!("Shop"), &json!("CHF")));
     assert_eq!(changed["settings"]["time_zone"], "Europe/Berlin");
+    // One address is excluded once. Sabotage: keep each of its spellings.
+    let spellings = ["192.0.2.7", "::ffff:192.0.2.7", "10.0.0.0/8", "192.0.2.7/32", "10.1.2.3/8"];
+    let changed = patch(json!({ "settings": { "excluded_ips": spellings } })).await.expect(200).data();
+    assert_eq!(changed["settings"]["excluded_ips"], json!(["192.0.2.7", "10.0.0.0/8"]));
     for (settings, field) in [
         (json!({ "currency": "francs" }), "currency"),
         (json!({ "excluded_ips": ["here"] }), "excluded_ips"),
