@@ -136,6 +136,32 @@ test("a click filters, the address has it, Back takes it away, and what was remo
   await context.close();
 });
 
+/** Sabotage: leave the panels where they are, or take the first of the two filters away. */
+test("filters that never match together are told once, and one click shows numbers again", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner, viewport: { width: 1440, height: 900 } });
+  await page.goto(`${home()}?range=last-month&f=page:is:/&f=page:is:/pricing`);
+  await page.getByText("Nothing is both “Page is /” and “Page is /pricing”.").waitFor();
+  await settled(page);
+  // Once, and in no words that are not of this page.
+  assert.equal(await page.getByRole("alert").count(), 1);
+  assert.doesNotMatch(await page.locator("body").innerText(), /could not be|has_done|page:is:/);
+  assert.deepEqual(await violations(context, page), []);
+  await page.getByRole("button", { name: "Remove “Page is /pricing”" }).click();
+  await focused(page.locator(".bar .flt"));
+  await said(page, "Filter “Page is /pricing” removed.");
+  const of = async (query) => (await totals(page, `range=last-month&${query}`)).now.visitors;
+  const first = await of("f=page:is:/");
+  assert.ok(first > 0);
+  await shows(page, "Visitors", first);
+  await panel(page, "Pages").getByRole("button", { name: "/", exact: true }).waitFor();
+  await page.goBack();
+  await page.getByRole("button", { name: "Show either" }).click();
+  await page.getByRole("button", { name: "Edit filter: Page is / or /pricing" }).waitFor();
+  await shows(page, "Visitors", await of("f=page:is:/|/pricing"));
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
 test("outbound links and downloads have tabs of their own, which lead to filters and files", async () => {
   // A website for it: the others are looked at as they are.
   const { page, context, problems } = await openTab(browser, server, { storageState: known.owner, viewport: { width: 1440, height: 900 } });
@@ -181,9 +207,11 @@ test("outbound links and downloads have tabs of their own, which lead to filters
   await page.waitForURL(/f=prop\.href:is:https:\/\/github\.com\/example\/project/);
   await page.getByRole("button", { name: /^Remove filter: href is / }).waitFor();
   // A kind of event is a filter, too, with values that are known; one that is not known is left out.
-  await page.goto(`/websites/${id}?f=event_type:is:file_download`);
+  await page.goto(`/websites/${id}?f=event_type:is:file_download&tab.events=outbound`);
   await page.getByRole("button", { name: "Edit filter: Kind of event is Download" }).waitFor();
   await shows(page, "Visitors", 1);
+  // No event is of two kinds: the tab has none of this one, and the page is as it was.
+  await events.getByText("Nothing matches").waitFor();
   await page.getByRole("button", { name: "Edit filter: Kind of event is Download" }).click();
   const edit = page.getByRole("dialog", { name: "Edit filter" });
   await edit.getByLabel("Operator").waitFor();

@@ -196,6 +196,13 @@ export function parseView(search: string): { view: View; dropped: number } {
 const encode = (value: string) =>
   encodeURIComponent(value).replace(/%(3A|2F|2C|40|24|3B|3F)/g, (escaped) => decodeURIComponent(escaped)).replace(/%20/g, "+");
 
+/** Filters in the order in which a server is asked with them. */
+export const inOrder = (filters: readonly Filter[]): Filter[] =>
+  filters
+    .map((filter) => ({ filter, text: printFilter(filter) }))
+    .sort((one, other) => (one.text < other.text ? -1 : 1))
+    .map(({ filter }) => filter);
+
 /** What a server is asked with: range, compare, filters, interval. */
 export function printQuestion(view: Pick<View, "range" | "compare" | "filters" | "interval">): string[] {
   const parts: string[] = [];
@@ -207,7 +214,7 @@ export function printQuestion(view: Pick<View, "range" | "compare" | "filters" |
     parts.push(`compare=${typeof view.compare === "string" ? view.compare : `${view.compare.from}..${view.compare.to}`}`);
   }
   if (view.interval) parts.push(`interval=${view.interval}`);
-  for (const filter of [...view.filters].map(printFilter).sort()) parts.push(`f=${encode(filter)}`);
+  for (const filter of inOrder(view.filters)) parts.push(`f=${encode(printFilter(filter))}`);
   return parts;
 }
 

@@ -20,6 +20,7 @@ import { GoalsPanel } from "./goals-panel";
 import { Latest } from "./latest";
 import { Panel } from "./panel";
 import { passes } from "./parts";
+import { neverHolds, PageRefused } from "./refused";
 import { LongQuestion, Waiting } from "../parts/long-question";
 import { RangeBar } from "./range-bar";
 import { ChartCard, Tiles } from "./tiles";
@@ -137,27 +138,37 @@ function Content({ base, home, zone, shared, lastEvent, menu = [], frame, analyt
         {view.filters.length > 0 && `. Only visits with ${view.filters.map(filterLabel).join(" and ")}`}. Days in {zone}.
       </p>
       <Chips onEdit={setEditing} onAdd={() => setEditing("new")} onClear={clear} />
-      <section class="card" aria-label="Overview">
-        {totals.error ? (
-          <div class="tiles failed">
-            <Failure error={totals.error} what="The totals could not be counted." onRetry={totals.reload} />
+      {neverHolds(totals.error) ? (
+        <section class="card" aria-label="Overview">
+          <div class="nothing">
+            <PageRefused error={totals.error} what="The numbers could not be counted." onRetry={totals.reload} />
           </div>
-        ) : (
-          <Tiles data={totals} />
-        )}
-        <LongQuestion data={totals} what="the numbers" />
-        {totals.stopped && <Waiting data={totals}>{null}</Waiting>}
-        {nothing ? <div class="nothing"><NothingHere days={days ?? daysOf(view.range, today)} lastEvent={lastEvent} /></div> : <ChartCard totals={totals} asTable={asTable} onTable={() => setAsTable(!asTable)} />}
-      </section>
-      <div class="grid panels">
-        <Panel id="pages" />
-        <Panel id="sources" />
-        <Panel id="tech" />
-        <Panel id="places" />
-        <Panel id="events" />
-        <GoalsPanel />
-        <Latest />
-      </div>
+        </section>
+      ) : (
+        <>
+          <section class="card" aria-label="Overview">
+            {totals.error ? (
+              <div class="tiles failed">
+                <Failure error={totals.error} what="The totals could not be counted." onRetry={totals.reload} />
+              </div>
+            ) : (
+              <Tiles data={totals} />
+            )}
+            <LongQuestion data={totals} what="the numbers" />
+            {totals.stopped && <Waiting data={totals}>{null}</Waiting>}
+            {nothing ? <div class="nothing"><NothingHere days={days ?? daysOf(view.range, today)} lastEvent={lastEvent} /></div> : <ChartCard totals={totals} asTable={asTable} onTable={() => setAsTable(!asTable)} />}
+          </section>
+          <div class="grid panels">
+            <Panel id="pages" />
+            <Panel id="sources" />
+            <Panel id="tech" />
+            <Panel id="places" />
+            <Panel id="events" />
+            <GoalsPanel />
+            <Latest />
+          </div>
+        </>
+      )}
       <footer class="foot">
         <span>
           Days in {format.zoneName(zone)}{totals.at > 0 && ` · updated ${format.time(new Date(totals.at), zone, true)}`}

@@ -4,7 +4,7 @@ import { peek, useUrls } from "../../api/data";
 import * as format from "../../lib/format";
 import { useKeys } from "../../lib/keys";
 import type { View } from "../../lib/view";
-import { Button, classes, CountryTag, Delta, Failure, Skeleton } from "../../ui/basic";
+import { Button, classes, CountryTag, Delta, Skeleton } from "../../ui/basic";
 import { Tabs, type Column } from "../../ui/data";
 import { WindowTable } from "../../ui/window";
 import { Icon } from "../../ui/icons";
@@ -13,6 +13,7 @@ import { numbersUrl, useAnalytics, useNumbers, type Breakdown, type Row } from "
 import { isMissing, PANELS, valueLabel, type PanelMeaning } from "./dimensions";
 import { countIn, headIn, manyIn, openTab, useExports, viewOf, withTab } from "./panel";
 import { NoRows, useSettled } from "./parts";
+import { PartRefused } from "./refused";
 import { LongQuestion, Waiting } from "../parts/long-question";
 
 const PAGE = 100;
@@ -161,7 +162,7 @@ export default function FullTable({ panel: id }: { panel: PanelMeaning["id"] }) 
         <LongQuestion data={data} what={panel.title.toLowerCase()} />
         {data.error ? (
           <div class="card-body">
-            <Failure error={data.error} what={`${panel.title} could not be counted.`} onRetry={data.reload} />
+            <PartRefused error={data.error} what={`${panel.title} could not be counted.`} onRetry={data.reload} />
           </div>
         ) : data.data === undefined ? (
           <Waiting data={data}>

@@ -4,11 +4,12 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Data } from "../../api/data";
 import * as format from "../../lib/format";
 import { removeFilter, type Filter } from "../../lib/view";
-import { Button, classes, CountryTag, Delta, Empty, Failure, figureClass, Skeleton } from "../../ui/basic";
+import { Button, classes, CountryTag, Delta, Empty, figureClass, Skeleton } from "../../ui/basic";
 import { Icon } from "../../ui/icons";
 import { LongQuestion, Waiting } from "../parts/long-question";
 import { useAnalytics } from "./context";
 import { filterLabel } from "./dimensions";
+import { PartRefused } from "./refused";
 
 /** What `value` was when it had not changed for `ms`. */
 export function useSettled<T>(value: T, ms: number): T {
@@ -36,7 +37,7 @@ export function PanelBody<T>({ data, what, rows = 9, table, children }: {
     return (
       <div class={space}>
         <div class="card-body">
-          <Failure error={error} what={`${what} could not be counted.`} onRetry={data.reload} />
+          <PartRefused error={error} what={`${what} could not be counted.`} onRetry={data.reload} />
         </div>
       </div>
     );

@@ -2,7 +2,7 @@ import { useMemo } from "preact/hooks";
 import * as format from "../../lib/format";
 import { bucketDays, bucketLabel, compareLabel } from "../../lib/range";
 import { INTERVALS, type Interval, type Metric } from "../../lib/view";
-import { Button, classes, Delta, Failure, figureClass, Skeleton } from "../../ui/basic";
+import { Button, classes, Delta, figureClass, Skeleton } from "../../ui/basic";
 import { Chart, type ChartPoint } from "../../ui/chart";
 import { rove, Segmented } from "../../ui/form";
 import { Icon } from "../../ui/icons";
@@ -10,6 +10,7 @@ import { useTooltip } from "../../ui/overlay";
 import type { Data } from "../../api/data";
 import { seriesQuery, useAnalytics, useNumbers, type Totals } from "./context";
 import { METRICS, TILES } from "./dimensions";
+import { PartRefused } from "./refused";
 import { LongQuestion, Waiting } from "../parts/long-question";
 
 /** The six numbers; the one that is chosen is that of the chart. */
@@ -175,7 +176,7 @@ export function ChartCard({ totals, asTable, onTable }: { totals: Data<Totals>; 
       </p>
       {data.error ? (
         <div class="plotspace">
-          <Failure error={data.error} what="The chart could not be counted." onRetry={data.reload} />
+          <PartRefused error={data.error} what="The chart could not be counted." onRetry={data.reload} />
         </div>
       ) : !series ? (
         <div class="plotspace">

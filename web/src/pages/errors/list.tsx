@@ -11,7 +11,7 @@ import { removeFilter, type Filter } from "../../lib/view";
 import type { PageProps } from "../../routes";
 import { culpritWords, errorTitle } from "../../rules/stacks";
 import { Page } from "../../shell/page";
-import { Badge, Button, Empty, explain, Failure, Skeleton } from "../../ui/basic";
+import { Badge, Button, Empty, explain, Skeleton } from "../../ui/basic";
 import type { Column } from "../../ui/data";
 import { Icon } from "../../ui/icons";
 import { MoreMenu, toast, type MenuItem } from "../../ui/overlay";
@@ -19,6 +19,7 @@ import { WindowTable } from "../../ui/window";
 import { numbersUrl, useAnalytics, type Totals } from "../analytics/context";
 import { Chips } from "../analytics/filters";
 import { RangeBar } from "../analytics/range-bar";
+import { PageRefused } from "../analytics/refused";
 import { CapturedPage, capturedUrl, clearFilters, FilterButton, OffNote, type Captured } from "../parts/captured";
 import { LongQuestion, Waiting } from "../parts/long-question";
 import { NavTabs } from "../parts/nav-tabs";
@@ -134,7 +135,7 @@ function Content(captured: Captured<Own>) {
             <LongQuestion data={data} what="errors" />
             {data.error ? (
               <div class="card-body">
-                <Failure error={data.error} what="Errors could not be counted." onRetry={data.reload} />
+                <PageRefused error={data.error} what="Errors could not be counted." onRetry={data.reload} />
               </div>
             ) : data.data === undefined ? (
               <Waiting data={data}>

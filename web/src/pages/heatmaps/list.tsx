@@ -7,7 +7,7 @@ import { lazy } from "../../lib/lazy";
 import { removeFilter, type Filter } from "../../lib/view";
 import type { Website } from "../../lib/websites";
 import { Page } from "../../shell/page";
-import { Button, Empty, Failure, Note, Skeleton } from "../../ui/basic";
+import { Button, Empty, Note, Skeleton } from "../../ui/basic";
 import type { Column } from "../../ui/data";
 import { Icon } from "../../ui/icons";
 import { toast } from "../../ui/overlay";
@@ -16,6 +16,7 @@ import { useAnalytics } from "../analytics/context";
 import { Chips } from "../analytics/filters";
 import { passes } from "../analytics/parts";
 import { RangeBar } from "../analytics/range-bar";
+import { PageRefused } from "../analytics/refused";
 import { LongQuestion, Waiting } from "../parts/long-question";
 import { SwitchedOff } from "../parts/switched-off";
 import { useDropped, WHAT_IS_RECORDED, type HeatProps } from "./parts";
@@ -134,7 +135,7 @@ export function ListPage({ website, heat, dropped, show }: HeatProps) {
           <LongQuestion data={data} what="pages" />
           {data.error ? (
             <div class="card-body">
-              <Failure error={data.error} what="Pages could not be listed." onRetry={data.reload} />
+              <PageRefused error={data.error} what="Pages could not be listed." onRetry={data.reload} />
             </div>
           ) : data.data === undefined ? (
             <Waiting data={data}>

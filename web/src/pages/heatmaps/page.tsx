@@ -10,13 +10,14 @@ import { addFilter, printView, removeFilter, type Filter, type View } from "../.
 import { useFeatures } from "../../lib/websites";
 import { websiteNav } from "../../shell/nav";
 import { Page } from "../../shell/page";
-import { Button, Empty, Failure, LinkButton, Skeleton } from "../../ui/basic";
+import { Button, Empty, LinkButton, Skeleton } from "../../ui/basic";
 import { Segmented } from "../../ui/form";
 import { MoreMenu, toast } from "../../ui/overlay";
 import { files, useAnalytics } from "../analytics/context";
 import { Chips } from "../analytics/filters";
 import { BarList, passes } from "../analytics/parts";
 import { RangeBar } from "../analytics/range-bar";
+import { PageRefused } from "../analytics/refused";
 import { LongQuestion, Waiting } from "../parts/long-question";
 import { useDropped, type HeatProps } from "./parts";
 import { Layer, RecordedFrame, Scaled, seconds, type Drawn } from "./stage";
@@ -95,7 +96,7 @@ export function OnePage({ website, heat, dropped, show, page: path }: HeatProps 
       {data.error ? (
         <section class="card" aria-label="Map">
           <div class="card-body">
-            <Failure error={data.error} what="The heatmap could not be counted." onRetry={data.reload} />
+            <PageRefused error={data.error} what="The heatmap could not be counted." onRetry={data.reload} />
           </div>
         </section>
       ) : (

@@ -12,7 +12,7 @@ import { INTERVALS, removeFilter, type Filter, type Interval } from "../../lib/v
 import type { PageProps } from "../../routes";
 import { MEANINGS, rate, RATING_LABELS, RATINGS, VITALS, type Rating, type Vital } from "../../rules/vitals";
 import { Page } from "../../shell/page";
-import { Button, classes, Empty, Failure, Skeleton } from "../../ui/basic";
+import { Button, classes, Empty, Skeleton } from "../../ui/basic";
 import { Chart, type ChartPoint } from "../../ui/chart";
 import { Table, type Column } from "../../ui/data";
 import { rove, Segmented } from "../../ui/form";
@@ -22,6 +22,7 @@ import { useAnalytics } from "../analytics/context";
 import { valueLabel } from "../analytics/dimensions";
 import { Chips } from "../analytics/filters";
 import { RangeBar } from "../analytics/range-bar";
+import { PageRefused } from "../analytics/refused";
 import { CapturedPage, capturedUrl, clearFilters, FilterButton, OffNote, type Captured } from "../parts/captured";
 import { LongQuestion, Waiting } from "../parts/long-question";
 import { SwitchedOff } from "../parts/switched-off";
@@ -85,7 +86,11 @@ function Content(captured: Captured<Own>) {
       {isOff && !none && <OffNote of={captured} what="Web vitals are switched off: nothing new is measured." />}
       <Chips onEdit={setEditing} onAdd={() => setEditing("new")} onClear={() => clearFilters(view, show)} />
       {data.error ? (
-        <Failure error={data.error} what="Page speed could not be counted." onRetry={data.reload} />
+        <section class="card" aria-label="Page speed">
+          <div class="card-body">
+            <PageRefused error={data.error} what="Page speed could not be counted." onRetry={data.reload} />
+          </div>
+        </section>
       ) : none && isOff && view.filters.length === 0 ? (
         <SwitchedOff website={website} what="Web vitals" icon="gauge" setting="web_vitals">
           Pages report how fast they are for the people who see them.

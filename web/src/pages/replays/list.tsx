@@ -10,7 +10,7 @@ import { atLeast } from "../../lib/session";
 import { addFilter, removeFilter, type Filter } from "../../lib/view";
 import type { PageProps } from "../../routes";
 import { Page } from "../../shell/page";
-import { Badge, Button, CountryTag, Empty, explain, Failure, Skeleton } from "../../ui/basic";
+import { Badge, Button, CountryTag, Empty, explain, Skeleton } from "../../ui/basic";
 import type { Column } from "../../ui/data";
 import { Select } from "../../ui/form";
 import { Confirm, MoreMenu, toast } from "../../ui/overlay";
@@ -18,6 +18,7 @@ import { WindowTable } from "../../ui/window";
 import { useAnalytics } from "../analytics/context";
 import { Chips } from "../analytics/filters";
 import { RangeBar } from "../analytics/range-bar";
+import { PageRefused } from "../analytics/refused";
 import { CapturedPage, capturedUrl, clearFilters, FilterButton, OffNote, type Captured } from "../parts/captured";
 import { LongQuestion, Waiting } from "../parts/long-question";
 import { SwitchedOff } from "../parts/switched-off";
@@ -167,7 +168,7 @@ function Content(captured: Captured<Own>) {
             <LongQuestion data={data} what="replays" doing="Finding" />
             {data.error ? (
               <div class="card-body">
-                <Failure error={data.error} what="Replays could not be listed." onRetry={data.reload} />
+                <PageRefused error={data.error} what="Replays could not be listed." onRetry={data.reload} />
               </div>
             ) : data.data === undefined ? (
               <Waiting data={data} again="Find again">

@@ -10,7 +10,7 @@ import { addFilter, printQuestion, printView, removeFilter, type Filter } from "
 import { useWebsite, type Website } from "../../lib/websites";
 import type { PageProps } from "../../routes";
 import { Page, PageState } from "../../shell/page";
-import { Button, CountryTag, Empty, Failure, Skeleton } from "../../ui/basic";
+import { Button, CountryTag, Empty, Skeleton } from "../../ui/basic";
 import type { Column } from "../../ui/data";
 import { MoreMenu, toast } from "../../ui/overlay";
 import { WindowTable } from "../../ui/window";
@@ -20,6 +20,7 @@ import { Chips } from "../analytics/filters";
 import { passes } from "../analytics/parts";
 import { LongQuestion, Waiting } from "../parts/long-question";
 import { RangeBar } from "../analytics/range-bar";
+import { PageRefused } from "../analytics/refused";
 
 const FilterDialog = lazy(() => import("../analytics/filter-dialog"));
 
@@ -142,7 +143,7 @@ function Content({ website }: { website: Website }) {
         <LongQuestion data={data} what="visitors" />
         {data.error ? (
           <div class="card-body">
-            <Failure error={data.error} what="Visitors could not be listed." onRetry={data.reload} />
+            <PageRefused error={data.error} what="Visitors could not be listed." onRetry={data.reload} />
           </div>
         ) : data.data === undefined ? (
           <Waiting data={data}>
