@@ -6,7 +6,7 @@ import { record } from "@rrweb/record";
 import type { Kit } from "./kit";
 import { FULL, HIDDEN, INCREMENTAL, INPUT, MEDIA, META, MOUSE, MOUSE_MOVE, maskOf, type Recorded, RESIZE, SCROLL, TOUCH_MOVE } from "./mask";
 import { scrub, scrubAddress } from "./scrub";
-import { bytesOf, common, LEAVING_MAX_BYTES, verdictOf } from "./send";
+import { bytesOf, common, jsonOf, LEAVING_MAX_BYTES, verdictOf } from "./send";
 
 const CHUNK_MS = 5_000;
 /** Of JSON; little enough to be sent unpacked when the page is left. */
@@ -207,7 +207,7 @@ export default (kit: Kit, failures: unknown[][]) => {
 
   const bodyOf = ({ id, seq, events, isFinal }: Chunk) => {
     const head = { ...common(kit), url: scrubAddress(kit.view().url), replay_id: id, seq, consent: kit.consent() ? "granted" : undefined, final: isFinal, sent_at: now() };
-    return `${JSON.stringify(head).slice(0, -1)},"events":[${events}]}`;
+    return `${jsonOf(head).slice(0, -1)},"events":[${events}]}`;
   };
 
   const take = (chunk: Chunk) => {

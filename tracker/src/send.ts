@@ -12,6 +12,12 @@ export const LEAVING_MAX_BYTES = 60_000;
 
 export const bytesOf = (text: string) => new Blob([text]).size;
 
+/**
+ * JSON of what is reported. A string that a page cut in the middle of a character has half a surrogate pair, which is no Unicode;
+ * what a browser writes for it, such as `\ud83d`, is written for nothing else.
+ */
+export const jsonOf = (value: unknown) => JSON.stringify(value).replace(/(\\\\)|\\ud.../g, (_, backslash = "\\ufffd") => backslash);
+
 /** The members of every report. */
 export const common = (kit: Kit, view = kit.view()): Fields => ({
   ...kit.sender(),
@@ -19,8 +25,8 @@ export const common = (kit: Kit, view = kit.view()): Fields => ({
   view_id: view.id,
 });
 
-/** What an answer asks of the script: to go on, to send the same again after a pause, or to stop. */
-export const verdictOf = async (answer: Response | undefined): Promise<"taken" | "stop" | number> => {
+/** What an answer asks of the script: to go on, as the report was taken or never will be, to send the same again after a pause, or to stop. */
+export const verdictOf = async (answer: Response | undefined): Promise<"taken" | "refused" | "stop" | number> => {
   const { status } = answer || { status: 0 };
   if (!answer || status === 429 || (status > 501 && status < 505)) {
     return Math.min((Number(answer?.headers.get("retry-after")) || 0) * 1_000, RETRY_AFTER_MAX_MS);
@@ -28,7 +34,8 @@ export const verdictOf = async (answer: Response | undefined): Promise<"taken" |
   // A route that is not there, and a website that does not take this, will not change their minds on this page.
   if (status === 401 || status === 403 || status === 404) return "stop";
   const body = await answer.json().catch(() => undefined);
-  return body?.accepted === false ? "stop" : "taken";
+  if (body?.accepted === false) return "stop";
+  return answer.ok ? "taken" : "refused";
 };
 
 export interface Outbox {
@@ -49,7 +56,7 @@ export const outbox = (kit: Kit, kind: string, stopped: () => void): Outbox => {
   let pause = PAUSE_MS;
   let over = false;
 
-  const bodyOf = (fields: Fields) => JSON.stringify({ ...fields, sent_at: kit.now() });
+  const bodyOf = (fields: Fields) => jsonOf({ ...fields, sent_at: kit.now() });
   const url = kit.endpoint + kind;
 
   const next = kit.guarded(() => {

@@ -96,6 +96,24 @@ test("anything can be thrown", async () => {
   await tab.close();
 });
 
+test("half an emoji costs no report, and a report that is refused is said to be", async () => {
+  collector.page("/half", "", { attributes: 'data-debug="true"' });
+  const said = [];
+  const tab = await open(browser, collector, "/half", { prepare: (page) => page.on("console", (message) => said.push(message.text())) });
+  await ready(tab.page, "errors");
+  collector.answer = ({ kind }) => kind === "error" && [400, { success: false }];
+  await tab.page.evaluate(() => zenovay("error", new Error("Buy \ud83d! \u{1f600} \\ud83d"), { cut: "\ude00" }));
+  await failures(1);
+  const [{ message, properties }] = errors();
+  assert.deepEqual([message, properties], ["Buy \ufffd! \u{1f600} \\ud83d", { cut: "\ufffd" }]);
+  const isSaid = () => said.some((text) => /error refused/.test(text));
+  while (!isSaid()) await tab.page.waitForEvent("console", () => isSaid());
+  collector.answer = () => undefined;
+  await tab.page.evaluate(() => zenovay("error", new Error("after")));
+  await failures(2);
+  await tab.close();
+});
+
 test("what repeats is counted, and there is an end to it", async () => {
   collector.page("/loop", "");
   const tab = await open(browser, collector, "/loop");

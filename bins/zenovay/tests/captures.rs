@@ -204,6 +204,19 @@ async fn bodies_are_bounded_may_be_packed_and_are_refused_by_the_name_of_their_m
         assert!(text.contains(member), "{member}: {text}");
     }
     call("error").body("[1]").send().await.expect(400);
+    // Half an emoji, as browsers write it, in one of two errors, and in the label of a click.
+    let halved = |kind: &str, more: Value| {
+        let text = body(&site, more).to_string().replace("HALF", "\\ud83d");
+        call(kind).header("content-type", "text/plain").body(text.into_bytes())
+    };
+    let errors = json!({ "errors": [error("error-0001", "cut HALF!", STACK), error("error-0002", "plain other", "")] });
+    halved("error", errors).send().await.expect(200);
+    let click = json!({ "x": 1, "y": 1, "s": "main>button", "ox": 0.5, "oy": 0.5, "label": "Buy HALF!" });
+    let heat =
+        json!({ "view_id": "view-0001", "seq": 0, "viewport": [1200, 800], "page": [1200, 4000], "clicks": [click] });
+    halved("heatmap", heat).send().await.expect(200);
+    let told = groups(&app, &site).await.to_string();
+    assert!(told.contains("cut \u{fffd}!") && told.contains("plain other"), "{told}");
     let unknown = app.post("/api/track/ZV_00000000000/error").json(&body(&site, json!({}))).send().await;
     unknown.expect(401);
     let foreign = app

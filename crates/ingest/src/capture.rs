@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use zenovay_domain::{SessionId, VisitorId, WebsiteId, WebsiteSettings};
 
 use crate::hit::{CommonFields, SESSION_ID_MIN_CHARS};
+use crate::mend::mend;
 use crate::{Refusal, RefusalReason, WebUrl};
 
 /// The most bytes of an id that a page gives.
@@ -71,12 +72,17 @@ pub struct CaptureFields<'a> {
     pub(crate) sent_at_ms: Option<i64>,
 }
 
-/// The members of a body.
+/// The members of a body. Half a surrogate pair is U+FFFD, and what is nested too deep or a number beyond all bounds is null, as in
+/// events: one string of a page must not take the others of the body along.
 ///
 /// # Errors
-/// [`RefusalReason::InvalidJson`] when it is not JSON, nested too deep, or not an object.
+/// [`RefusalReason::InvalidJson`] when it is not JSON, or not an object.
 pub fn parse_capture(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
-    match serde_json::from_slice(body) {
+    let read = serde_json::from_slice(body).or_else(|error| {
+        let mended = std::str::from_utf8(body).ok().and_then(mend);
+        mended.and_then(|mended| serde_json::from_str(&mended).ok()).ok_or(error)
+    });
+    match read {
         Ok(Value::Object(members)) => Ok(members),
         Ok(_) => Err(Refusal::new(RefusalReason::InvalidJson, "The body must be a JSON object")),
         Err(error) => Err(Refusal::new(RefusalReason::InvalidJson, format!("The body is not JSON: {error}"))),
@@ -190,6 +196,14 @@ mod tests {
         for body in [&b"[]"[..], b"{", b"\xff", b"null"] {
             assert_eq!(parse_capture(body).unwrap_err().reason, RefusalReason::InvalidJson);
         }
+    }
+
+    /// Browsers write a string that was cut in the middle of an emoji so. Sabotage: do not mend.
+    #[test]
+    fn half_an_emoji_costs_no_other_string() {
+        let members = parse_capture(br#"{"a":"Buy \ud83d!","b":["\ud83d\ude00","\\ud83d"],"c":1e999}"#).unwrap();
+        assert_eq!(Value::Object(members), json!({ "a": "Buy \u{fffd}!", "b": ["\u{1f600}", "\\ud83d"], "c": null }));
+        assert_eq!(parse_capture(br#"{"a":"\ud83d" "b":1}"#).unwrap_err().reason, RefusalReason::InvalidJson);
     }
 
     /// Sabotage: take the browser's time as it is.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::json::Scanner;
+use super::json::{Scanner, unquoted};
 use crate::Problems;
 
 /// The most bytes of a body, decoded.
@@ -52,10 +52,13 @@ pub fn read_replay(body: &[u8]) -> Result<ReplayBody, Problems> {
             let from = value.as_ptr().addr() - text.as_ptr().addr();
             events = Some(from..from + value.len());
         } else if !value.starts_with(['{', '[']) && value.len() <= MEMBER_MAX_BYTES && members.len() < MEMBERS_MAX {
-            // What a parser of numbers or strings does not take, such as halves of characters, is as if it were not there.
-            if let Ok(value) = serde_json::from_str(value) {
-                members.insert(name.into_owned(), value);
-            }
+            // Half a surrogate pair is U+FFFD; a number that no parser takes is as if it were not there.
+            let read = if value.starts_with('"') {
+                Some(Value::String(unquoted(value).into_owned()))
+            } else {
+                serde_json::from_str(value).ok()
+            };
+            members.extend(read.map(|value| (name.into_owned(), value)));
         }
     }
     scanner.next().map_err(malformed)?;
@@ -101,14 +104,15 @@ mod tests {
     fn members_are_read_and_events_stay_where_they_are() {
         let body = format!(
             "{{\"events\": [{{\"a\":\"]\"}}] ,\"replay_id\":\"{ID}\",\"seq\":3,\"final\":true,\"consent\":\"granted\",
-              \"deep\":{{\"x\":1}},\"half\":\"\\ud800\",\"sent_at\":12,\"url\":\"https://example.com/\"}}"
+              \"deep\":{{\"x\":1}},\"half\":\"cut \\ud800\",\"vast\":1e999,\"sent_at\":12,\"url\":\"https://example.com/\"}}"
         );
         let read = read_replay(body.as_bytes()).unwrap();
         assert_eq!(&body[read.events.clone()], "[{\"a\":\"]\"}]");
         assert_eq!((read.seq, read.is_final, read.has_consent, read.sent_at_ms), (3, true, true, Some(12)));
         assert_eq!((read.replay_id[0], read.replay_id[15]), (0, 0xff));
         assert_eq!(read.members["url"], "https://example.com/");
-        assert!(!read.members.contains_key("deep") && !read.members.contains_key("half"));
+        assert_eq!(read.members["half"], "cut \u{fffd}");
+        assert!(!read.members.contains_key("deep") && !read.members.contains_key("vast"));
     }
 
     #[test]
