@@ -3,8 +3,9 @@
  * itself; this looks at every event again, for it does not know of text that is typed outside of fields, of attributes
  * that repeat what was typed, of marks outside of a shadow tree, or of elements that were private before.
  */
-import { BLOCKED, FIELDS, MASKED, parentOf } from "./private";
-import { hasCard, scrub, scrubAddress, scrubShown } from "./scrub";
+import { BLOCKED, closest, FIELDS, MASKED, parentOf, shownIn } from "./private";
+import { mayBecomeCard, scrub, scrubAddress, scrubShown } from "./scrub";
+import { isSecretName } from "./secret";
 
 /** What stands for anything typed, however long it is. */
 export const HIDDEN = "••••••";
@@ -49,8 +50,8 @@ const ADDRESSES = /^(href|src|srcset|action|formaction|poster|data|cite|backgrou
 const FIELD_TAG = /^(input|textarea|select|option|optgroup|datalist)$/;
 const FIELD_ROLE = /^(textbox|searchbox|combobox|spinbutton|slider)$/i;
 const LABELLED = /^(submit|button|reset|image)$/i;
-const SECRET_NAME =
-  /passw|passphrase|pwd|secret|one-time-code|(^|[-_.\s[])(cc|cvc|cvv|csc|iban|ssn|otp|pin|tan)($|[-_.\s\]])|cc-|card.?(num|no|holder|cvc|cvv|code|exp)|credit.?card|security.?code|account.?num|routing.?num/i;
+/** What is longer says more than what a field is called. */
+const LABEL_MAX = 200;
 /** Strings that are shorter are found as they are only, not in others. */
 const ECHO_MIN = 5;
 /** How long what is typed may take to be shown elsewhere. */
@@ -161,18 +162,28 @@ export const maskOf = (masksAll: boolean, nodeOf: (id: number) => Node | null, n
 
   /** Whether attributes say that a field is for a secret. */
   const saysSecret = (of: (name: string) => unknown) =>
-    /password/i.test(String(of("type"))) || ["autocomplete", "name", "id", "aria-label", "placeholder"].some((name) => SECRET_NAME.test(String(of(name) || "")));
+    /password/i.test(String(of("type"))) || ["autocomplete", "name", "id", "aria-label", "placeholder"].some((name) => isSecretName(String(of(name) || "")));
+
+  /** Whether a label says so: around the field, or of its own. */
+  const isLabelledSecret = (element: Element) => {
+    const root = element.getRootNode() as Document;
+    const named = (element.getAttribute("aria-labelledby") || "").split(/\s+/).map((id) => id && root.getElementById?.(id));
+    return [...((element as HTMLInputElement).labels || []), ...named, element.closest("label")].some((label) => label && isSecretName(shownIn(label, LABEL_MAX) || ""));
+  };
 
   const isSecret = (element: Element) => {
-    if (!secrets.has(element) && saysSecret((name) => element.getAttribute(name))) secrets.add(element);
+    if (!secrets.has(element) && (saysSecret((name) => element.getAttribute(name)) || isLabelledSecret(element))) secrets.add(element);
     return secrets.has(element);
   };
+
+  /** What is typed in the field may become the number of a card: whatever is in it later is a part of that. */
+  const becomesCard = (text: string, element: Element | null | undefined) => mayBecomeCard(text) && !!element && !!secrets.add(element);
 
   const field = (value: string, element: Element) => {
     if (!value) return "";
     const { type } = element as HTMLInputElement;
     if (LABELLED.test(type) && !written.has(element) && !secrets.has(element)) return flagsOf(element) === OPEN ? shown(value) : HIDDEN;
-    const isHidden = masksAll || isSecret(element) || hasCard(value) || flagsOf(element) !== OPEN;
+    const isHidden = masksAll || isSecret(element) || becomesCard(value, element) || flagsOf(element) !== OPEN;
     if (!isHidden) return value;
     // What is chosen from a list is on the page anyway, and so are numbers that a slider has.
     if (!/^(select|checkbox|radio|range|color)/.test(type)) remember(element, value);
@@ -208,8 +219,8 @@ export const maskOf = (masksAll: boolean, nodeOf: (id: number) => Node | null, n
       hasWritten ||= !FIELD_TAG.test(tag);
       return TYPED;
     }
-    if (node && secrets.has(node)) return TYPED;
-    if (!saysSecret((name) => given[name])) return OPEN;
+    const isNow = !!node && isSecret(node as Element);
+    if (!isNow && !saysSecret((name) => given[name])) return OPEN;
     if (node) secrets.add(node);
     return TYPED;
   };
@@ -245,13 +256,15 @@ export const maskOf = (masksAll: boolean, nodeOf: (id: number) => Node | null, n
           Object.entries(given).map(([key, one]) => [key, typeof one === "string" ? unechoStyle(one) : Array.isArray(one) ? one.map((part) => unechoStyle(String(part))) : one]),
         );
       } else if (isField && name === "value") {
-        if (given === HIDDEN || given === "" || given === null || !isClosed) kept.value = given;
+        if (given === HIDDEN || given === "" || given === null || (!isClosed && !mayBecomeCard(String(given)))) kept.value = given;
         else if (isLabelled && flags === OPEN) kept.value = value(name, given);
       } else if (isClosed) {
         if (LOOKS.test(name) || (isSVG && !/^(aria-|data-|title|(xlink:)?href)/i.test(name))) kept[name] = value(name, given);
       } else if (masksAll && tag.includes("-") && /^(value|checked|text|selected)$/.test(name)) {
         // A field of the page's own making.
         continue;
+      } else if ((isField || (tag.includes("-") && name === "value")) && !LOOKS.test(name) && mayBecomeCard(String(given))) {
+        kept[name] = HIDDEN;
       } else {
         kept[name] = value(name, given);
       }
@@ -261,6 +274,8 @@ export const maskOf = (masksAll: boolean, nodeOf: (id: number) => Node | null, n
 
   const cleanText = (text: string, flags: number, node: Node | null, isStyle: boolean) => {
     if (isStyle) return unechoStyle(text);
+    // What is typed elsewhere than in a field of its own comes as a text.
+    if (flags === OPEN && becomesCard(text, closest(node, FIELDS))) flags = TYPED;
     if (flags === OPEN) return shown(text);
     if (flags !== TYPED) return masked(text);
     if (!text.trim()) return text;
@@ -272,7 +287,7 @@ export const maskOf = (masksAll: boolean, nodeOf: (id: number) => Node | null, n
   /** Cleans a node and what is in it; `around` is what holds for its parent. */
   const cleanNode = (one: Written, around: number, isInStyle: boolean) => {
     if (one.type === TEXT || one.type === CDATA) {
-      one.textContent = cleanText(one.textContent || "", around, around === TYPED ? nodeOf(one.id) : null, isInStyle);
+      one.textContent = cleanText(one.textContent || "", around, around === TYPED || mayBecomeCard(one.textContent || "") ? nodeOf(one.id) : null, isInStyle);
       return;
     }
     let flags = around;

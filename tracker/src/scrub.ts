@@ -9,7 +9,7 @@ const SECRETS = [
 const HEADER = /\b(bearer|basic)(\s+|%20|\+)[\w.~+/=-]{8,}/gi;
 const LONG_HEX = /\b[0-9a-f]{32,}\b(?!\.\w)/gi;
 const MAIL = /[\w.!$'*+-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+/gi;
-const CARD = /(?<![\d.])\d(?:[ +-]?\d){12,18}(?!\d)/g;
+const CARD = /(?<![\d.])\d(?:[\s+-]?\d){12,}/g;
 /** Members of query strings, forms and JSON whose names say that the value is secret. */
 const NAMED =
   /((?:^|[?&;#\s,{"'])[\w.-]*(?:token|secret|passw|pwd|passphrase|api_?-?key|access_?-?key|auth(?!or)|signature|session|jwt|otp|cvc|cvv|iban|ssn)[\w.-]*["']?\s*[=:]\s*["']?)([^&#;\s"',}<>]+)/gi;
@@ -17,20 +17,18 @@ const NAMED =
 const SHORT = /([?&#](?:code|state|sig|key|sid|pin|e?-?mail|phone|tel|hash|nonce)=)[^&#\s"'<>]+/gi;
 
 /** What one of the above could be in: most strings are nothing of the kind, and there are many. */
-const SHOWN_HINT = /[\w.-]{14}|\d(?:[ +-]?\d){12}/;
+const SHOWN_HINT = /[\w.-]{14}|\d(?:[\s+-]?\d){12}/;
 const HINT =
-  /[\w.-]{14}|\d(?:[ +-]?\d){12}|@|%40|token|secret|pass|pwd|api|access|auth|signature|session|jwt|otp|cv[cv]|iban|ssn|bearer|basic|[?&#](?:code|state|sig|key|sid|pin|e?-?mail|phone|tel|hash|nonce)=/i;
+  /[\w.-]{14}|\d(?:[\s+-]?\d){12}|@|%40|token|secret|pass|pwd|api|access|auth|signature|session|jwt|otp|cv|iban|ssn|bearer|basic|[?&#]/i;
 
-/** Whether digits are the number of a card, by their check digit. */
+/** Whether digits are the number of a card, by their check digit; every second one counts as what its double has for digits. */
+const isNumber = (digits: string) =>
+  /^(?!(\d)\1*$)\d{13,19}$/.test(digits) && !([...digits].reverse().reduce((sum, digit, place) => sum + +((place % 2 && (+digit * 2) % 9) || digit), 0) % 10);
+
+/** Whether the first groups of digits are one together: what is written behind it, such as its month, is a group of its own. */
 const isCard = (text: string) => {
-  const digits = text.replace(/\D/g, "");
-  if (digits.length < 13 || digits.length > 19 || /^(\d)\1*$/.test(digits)) return false;
-  let sum = 0;
-  for (let i = digits.length, double = false; i--; double = !double) {
-    const digit = Number(digits[i]) * (double ? 2 : 1);
-    sum += digit > 9 ? digit - 9 : digit;
-  }
-  return sum % 10 === 0;
+  let digits = "";
+  return text.split(/\D/).some((group) => isNumber((digits += group)));
 };
 
 /** Without numbers of cards and marked keys: for what a page shows, where a mail address may be the page's own. */
@@ -67,5 +65,5 @@ export const scrubStack = (text: string) =>
 /** An address without its query and fragment, and without secrets in its path. */
 export const scrubAddress = (url: string) => scrub(url.replace(/[?#].*/s, ""));
 
-/** Whether the string has the number of a card in it. */
-export const hasCard = (text: string) => (text.match(CARD) || []).some(isCard);
+/** Whether the string has so many digits in a row that they are the number of a card, or may become one while it is typed. */
+export const mayBecomeCard = (text: string) => /\d(?:[\s+-]?\d){10}/.test(text);

@@ -16,7 +16,7 @@ export const bytesOf = (text: string) => new Blob([text]).size;
  * JSON of what is reported. A string that a page cut in the middle of a character has half a surrogate pair, which is no Unicode;
  * what a browser writes for it, such as `\ud83d`, is written for nothing else.
  */
-export const jsonOf = (value: unknown) => JSON.stringify(value).replace(/(\\\\)|\\ud.../g, (_, backslash = "\\ufffd") => backslash);
+export const jsonOf = (value: unknown) => JSON.stringify(value).replace(/(\\\\)|\\ud.../g, (_, backslash) => backslash || "\ufffd");
 
 /** The members of every report. */
 export const common = (kit: Kit, view = kit.view()): Fields => ({

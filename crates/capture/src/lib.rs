@@ -12,6 +12,7 @@ mod message;
 mod problems;
 mod record;
 mod replay;
+mod secrets;
 mod source_map;
 mod stack;
 mod store;

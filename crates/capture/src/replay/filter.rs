@@ -8,7 +8,9 @@ use zenovay_domain::{cut_path, normal_path};
 
 use super::fields::Fields;
 use super::json::{Malformed, Scanner, Token, unquoted};
+use super::labels::LabelledSecrets;
 use super::summary::{Mark, MarkKind, ReplaySummary, View};
+use crate::secrets::{is_secret_name, may_become_card, without_cards};
 use crate::without_secrets;
 
 /// What stands for anything typed, as the recorder has it, as JSON.
@@ -17,6 +19,8 @@ const HIDDEN_JSON: &str = "\"••••••\"";
 const EVENTS_MAX: u32 = 50_000;
 /// The most attributes of an element; further ones are left out.
 const ATTRIBUTES_MAX: usize = 1_000;
+/// How deep a page may be: what is nested deeper is left out, for nothing could show it. No parser of HTML nests deeper.
+const LEVELS_MAX: usize = 512;
 /// The most characters of a path, of the type of an error, and of its message.
 const PATH_MAX_CHARS: usize = 2_048;
 const ERROR_TYPE_MAX_CHARS: usize = 100;
@@ -83,6 +87,7 @@ enum Tag {
     /// A field that is not an `input`, or a part of one.
     Field,
     Script,
+    Style,
     Other,
 }
 
@@ -93,6 +98,7 @@ impl Tag {
             "input" => Self::Input,
             "textarea" | "select" | "option" | "optgroup" | "datalist" => Self::Field,
             "script" | "noscript" => Self::Script,
+            "style" => Self::Style,
             _ => Self::Other,
         }
     }
@@ -119,7 +125,8 @@ pub(crate) fn rewrite(
     times: (i64, i64),
     out: &mut dyn Write,
 ) -> Result<ReplaySummary> {
-    let mut writer = Rewriter { out, masks_all, fields, times, summary: ReplaySummary::default() };
+    let (labelled, summary) = (LabelledSecrets::default(), ReplaySummary::default());
+    let mut writer = Rewriter { out, masks_all, fields, labelled, times, summary };
     let mut scanner = Scanner::new(events);
     scanner.begin_array()?;
     writer.put("[")?;
@@ -137,6 +144,8 @@ struct Rewriter<'w> {
     out: &'w mut dyn Write,
     masks_all: bool,
     fields: &'w mut Fields,
+    /// Of the event that is written now.
+    labelled: LabelledSecrets,
     times: (i64, i64),
     summary: ReplaySummary,
 }
@@ -192,13 +201,16 @@ impl Rewriter<'_> {
         self.fields.clear();
         self.summary.note_snapshot(at);
         let (node, offset) = (member(data, "node")?, member(data, "initialOffset")?);
+        if !self.masks_all {
+            self.labelled = LabelledSecrets::of(node.map(|node| (None, node)))?;
+        }
         self.put("{\"node\":")?;
         match node {
             Some(node) if node.starts_with('{') => self.node(node, Tag::Other)?,
             _ => return Err(Malformed { at: 0 }.into()),
         }
         self.put(",\"initialOffset\":")?;
-        self.flat(offset.unwrap_or("{\"top\":0,\"left\":0}"))?;
+        self.flat(offset.unwrap_or("{\"top\":0,\"left\":0}"), |_, value| value.into())?;
         self.put("}")
     }
 
@@ -294,7 +306,12 @@ impl Rewriter<'_> {
             "userTriggered" => is_triggered = Some(value == "true"),
             _ => {}
         })?;
-        let is_shown = !self.masks_all && self.fields.is_shown(id);
+        let mut is_shown = !self.masks_all && self.fields.is_shown(id);
+        if is_shown && may_become_card(&unquoted(text)) {
+            // What was in it is known from then on.
+            self.fields.hide(id);
+            is_shown = false;
+        }
         let text = if is_shown || text == "\"\"" { text } else { HIDDEN_JSON };
         let is_checked = is_checked && !self.masks_all;
         self.put(&format!("{{\"source\":5,\"text\":{text},\"isChecked\":{is_checked},\"id\":{id}"))?;
@@ -306,6 +323,9 @@ impl Rewriter<'_> {
 
     fn mutation(&mut self, data: &str) -> Result<()> {
         self.put("{\"source\":0")?;
+        if !self.masks_all {
+            self.labelled = LabelledSecrets::of(added_nodes(data)?)?;
+        }
         let mut scanner = Scanner::new(data);
         scanner.begin_object()?;
         while let Some(name) = scanner.member()? {
@@ -326,7 +346,7 @@ impl Rewriter<'_> {
                         match name.as_ref() {
                             "adds" => self.added(change)?,
                             "attributes" => self.changed(change)?,
-                            _ => self.flat(change)?,
+                            _ => self.flat(change, shown_text)?,
                         }
                     }
                     self.put("]")?;
@@ -387,6 +407,7 @@ impl Rewriter<'_> {
         self.put("{")?;
         let mut open = vec![Open::node(parent)];
         while let Some(token) = scanner.next()? {
+            let is_deepest = open.len() >= 2 * LEVELS_MAX - 1;
             let Some(top) = open.last_mut() else { return Err(Malformed { at: 0 }.into()) };
             match (&mut top.kind, token) {
                 (_, Token::EndArray) => {
@@ -413,7 +434,7 @@ impl Rewriter<'_> {
                 (OpenKind::Children { .. }, Token::String(_) | Token::Number(_) | Token::Word(_)) => {}
                 (OpenKind::Node { .. }, Token::Name(name)) => {
                     let name = unquoted(name);
-                    if let Some(children) = self.node_member(&mut scanner, top, &name)? {
+                    if let Some(children) = self.node_member(&mut scanner, top, &name, is_deepest)? {
                         open.push(children);
                     }
                 }
@@ -423,11 +444,22 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// Writes the member `name` of a node, whose value comes next; of its children, the beginning.
-    fn node_member(&mut self, scanner: &mut Scanner<'_>, top: &mut Open, name: &str) -> Result<Option<Open>> {
+    /// Writes the member `name` of a node, whose value comes next; of its children, the beginning, or none when it `is_deepest`.
+    fn node_member(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        top: &mut Open,
+        name: &str,
+        is_deepest: bool,
+    ) -> Result<Option<Open>> {
         let comma = top.comma_if(false);
         let OpenKind::Node { parent, tag, value, id } = &mut top.kind else { return Ok(None) };
         let written = match name {
+            "childNodes" if is_deepest => {
+                scanner.raw_value()?;
+                self.put(&format!("{comma}\"childNodes\":[]"))?;
+                true
+            }
             "childNodes" => {
                 scanner.begin_array()?;
                 self.put(&format!("{comma}\"childNodes\":["))?;
@@ -442,24 +474,24 @@ impl Rewriter<'_> {
             _ => {
                 let found = scanner.raw_value()?;
                 if is_flat(found) && !found.starts_with(['{', '[']) {
-                    let shown = match name {
+                    let shown: Cow<'_, str> = match name {
                         "tagName" if found.starts_with('"') => {
                             *tag = Tag::of(&unquoted(found));
-                            found
+                            found.into()
                         }
                         "textContent" if found.starts_with('"') => self.text(found, *parent),
                         "id" => {
                             *id = whole(found).unwrap_or(0);
-                            found
+                            found.into()
                         }
                         "type" if whole(found) != Some(ELEMENT) => {
                             // Documents and what is in shadow trees has parents that are no fields.
                             if *tag == Tag::Unknown {
                                 *tag = Tag::Other;
                             }
-                            found
+                            found.into()
                         }
-                        _ => found,
+                        _ => found.into(),
                     };
                     self.put(&format!("{comma}{}:{shown}", json_of(name)))?;
                     true
@@ -475,17 +507,19 @@ impl Rewriter<'_> {
     }
 
     /// What is shown of `text`, a string of JSON, in a `parent`.
-    fn text<'t>(&self, text: &'t str, parent: Tag) -> &'t str {
+    fn text<'t>(&self, text: &'t str, parent: Tag) -> Cow<'t, str> {
         let is_hidden = match parent {
-            Tag::Script => return "\"\"",
-            Tag::Field | Tag::Input => self.masks_all,
-            Tag::Unknown | Tag::Other => false,
+            Tag::Script => return "\"\"".into(),
+            Tag::Style => return text.into(),
+            Tag::Field | Tag::Input => self.masks_all || may_become_card(&unquoted(text)),
+            Tag::Unknown | Tag::Other => return shown_text("value", text),
         };
-        if is_hidden && !unquoted(text).trim().is_empty() { HIDDEN_JSON } else { text }
+        if is_hidden && !unquoted(text).trim().is_empty() { HIDDEN_JSON.into() } else { text.into() }
     }
 
     /// Writes the attributes that come next, of a `tag`, and tells whether its value may be shown.
     fn attributes(&mut self, scanner: &mut Scanner<'_>, tag: Tag) -> Result<Value> {
+        let is_labelled = self.labelled.has(scanner.rest());
         scanner.begin_object()?;
         let mut found: Vec<(Cow<'_, str>, &str)> = Vec::new();
         while let Some(name) = scanner.member()? {
@@ -505,7 +539,16 @@ impl Rewriter<'_> {
         let is_secret = kind == "password"
             || said("data-rr-is-password").is_some()
             || said("rr_is_password").is_some()
-            || said("autocomplete").is_some_and(|words| words.split_whitespace().any(is_secret_purpose));
+            || said("autocomplete").is_some_and(|words| words.split_whitespace().any(is_secret_purpose))
+            || is_labelled
+            || found.iter().any(|(name, value)| {
+                let told = || if value.starts_with('"') { unquoted(value) } else { Cow::Borrowed(*value) };
+                match name.to_ascii_lowercase().as_str() {
+                    "name" | "id" | "aria-label" | "placeholder" => is_secret_name(&told()),
+                    "value" => may_become_card(&told()),
+                    _ => false,
+                }
+            });
         let is_label = tag == Tag::Input && matches!(kind.as_str(), "submit" | "button" | "reset" | "image");
         let hides = is_field && !is_label && (self.masks_all || is_secret || tag == Tag::Unknown);
         self.put("{")?;
@@ -537,8 +580,8 @@ impl Rewriter<'_> {
         })
     }
 
-    /// Writes an object whose members are no objects or arrays; others are left out.
-    fn flat(&mut self, object: &str) -> Result<()> {
+    /// Writes an object whose members are no objects or arrays, as `shown` has them by their names; others are left out.
+    fn flat(&mut self, object: &str, shown: impl for<'v> Fn(&str, &'v str) -> Cow<'v, str>) -> Result<()> {
         self.put("{")?;
         let mut scanner = Scanner::new(object);
         scanner.begin_object()?;
@@ -549,10 +592,37 @@ impl Rewriter<'_> {
                 continue;
             }
             let comma = if std::mem::take(&mut is_first) { "" } else { "," };
-            self.put(&format!("{comma}{}:{value}", json_of(&name)))?;
+            self.put(&format!("{comma}{}:{}", json_of(&name), shown(&name, value)))?;
         }
         self.put("}")
     }
+}
+
+/// What is shown of the member `value` of a text, a string of JSON: no numbers of cards.
+fn shown_text<'v>(name: &str, value: &'v str) -> Cow<'v, str> {
+    if name != "value" || !value.starts_with('"') {
+        return value.into();
+    }
+    match without_cards(&unquoted(value)) {
+        Cow::Borrowed(_) => value.into(),
+        Cow::Owned(kept) => json_of(&kept).into(),
+    }
+}
+
+/// The nodes that a mutation adds, each with the number of its parent.
+fn added_nodes(mutation: &str) -> std::result::Result<Vec<(Option<u64>, &str)>, Malformed> {
+    let mut nodes = Vec::new();
+    if let Some(adds) = member(mutation, "adds")?.filter(|adds| adds.starts_with('[')) {
+        let mut list = Scanner::new(adds);
+        list.begin_array()?;
+        while let Some(change) = list.element()? {
+            if change.starts_with('{') {
+                let (parent, node) = (member(change, "parentId")?.and_then(whole), member(change, "node")?);
+                nodes.extend(node.map(|node| (parent, node)));
+            }
+        }
+    }
+    Ok(nodes)
 }
 
 /// The kind of a node that is an element.
@@ -617,7 +687,7 @@ fn is_flat(value: &str) -> bool {
 }
 
 /// A whole number that is not negative.
-fn whole(value: &str) -> Option<u64> {
+pub(super) fn whole(value: &str) -> Option<u64> {
     value.parse().ok()
 }
 

@@ -88,6 +88,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// What comes next, to the end.
+    pub(crate) fn rest(&mut self) -> &'a str {
+        self.skip_space();
+        &self.json[self.at..]
+    }
+
     /// The value that comes next, as it is written.
     pub(crate) fn raw_value(&mut self) -> Result<&'a str, Malformed> {
         self.skip_space();

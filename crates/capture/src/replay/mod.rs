@@ -6,6 +6,7 @@ mod chunk;
 pub(crate) mod fields;
 mod filter;
 mod json;
+mod labels;
 mod snapshot;
 mod summary;
 
