@@ -29,6 +29,10 @@ const GAP_MS = 1_800_000;
 const PAUSE_MS = 5_000;
 const PAUSE_MAX_MS = 300_000;
 const STORED = "zv_replay";
+/** Of a page that the application shows instead of another one, the whole is written once it has stood for so long. */
+const SHOWN_MS = 1_000;
+/** Pages of one document that are written so. */
+const SHOWN_MAX = 10;
 
 /** Events that somebody causes. */
 const DONE = new Set([MOUSE_MOVE, MOUSE, SCROLL, RESIZE, INPUT, TOUCH_MOVE, MEDIA]);
@@ -168,6 +172,23 @@ export default (kit: Kit, failures: unknown[][]) => {
   };
   const markPage = () => mark("zenovay.page", { url: scrubAddress(kit.view().url) });
 
+  /** The paths of which the whole is written, for heatmaps. */
+  const shownPaths = new Set([location.pathname]);
+  let showing = 0;
+
+  const showPage = () => {
+    clearTimeout(showing);
+    showing = window.setTimeout(
+      guarded(() => {
+        const { pathname } = location;
+        if (!isRecording || !isSent || isIdle || shownPaths.size > SHOWN_MAX || shownPaths.has(pathname)) return;
+        shownPaths.add(pathname);
+        record.takeFullSnapshot(true);
+      }),
+      SHOWN_MS,
+    );
+  };
+
   const begin = guarded(() => {
     if (stop || document.hidden || !isAllowed()) return;
     lastDone = now();
@@ -298,8 +319,10 @@ export default (kit: Kit, failures: unknown[][]) => {
   kit.listen(
     guarded((signal) => {
       const [name] = signal;
-      if (name === "view") markPage();
-      else if (name === "reported") {
+      if (name === "view") {
+        markPage();
+        showPage();
+      } else if (name === "reported") {
         mark("zenovay.error", { id: signal[1], type: signal[2], message: signal[3] });
         failed();
       } else if (name === "error" && !settings.errors) {

@@ -76,6 +76,26 @@ test("a page with a form, a shadow tree, a route and an error is recorded in ord
   await tab.close();
 });
 
+test("of each page that an application shows the whole is written once, so that its heatmap has a picture", async () => {
+  collector.page("/app", "<h1>Home</h1>");
+  const tab = await open(browser, collector, "/app", { prepare: (page) => page.clock.install() });
+  await tab.page.clock.runFor(500);
+  await ready(tab.page, "replay");
+  for (const path of ["/app/pricing", "/app", "/app/pricing", "/app/about"]) {
+    await tab.page.evaluate((path) => {
+      history.pushState(0, 0, path);
+      document.querySelector("h1").textContent = `Title of ${path}`;
+    }, path);
+    await tab.page.clock.runFor(1_500);
+  }
+  await tab.page.clock.runFor(6_000);
+  const wholes = () => events().flatMap(({ type, data }, at, all) => (type === 2 ? [[new URL(all[at - 1].data.href).pathname, JSON.stringify(data.node)]] : []));
+  await collector.until(() => wholes().some(([path]) => path === "/app/about"));
+  assert.deepEqual(wholes().map(([path]) => path), ["/app", "/app/pricing", "/app/about"]);
+  assert.match(wholes()[1][1], /Title of \/app\/pricing/);
+  await tab.close();
+});
+
 test("what was recorded when the page is left arrives, also where the browser does not say that it will be", async () => {
   collector.page("/leave/next", "Next");
   for (const isTold of [true, false]) {
