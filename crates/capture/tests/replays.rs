@@ -89,7 +89,7 @@ fn a_page_has_one_path_in_recordings_too() {
     }
 }
 
-/// Sabotage: take the recording whose middle is the nearest.
+/// Sabotage: take the recording whose middle is the nearest, or one that ended ten seconds ago.
 #[test]
 fn a_moment_is_of_the_recording_that_was_going_on() {
     let directory = tempfile::tempdir().unwrap();
@@ -105,6 +105,9 @@ fn a_moment_is_of_the_recording_that_was_going_on() {
     // Between the two it is of the nearer one.
     assert_eq!(moment(26_200), (long, 26_000));
     assert_eq!(moment(26_900), (short, 0));
+    // What happens later, in another tab, is in none.
+    assert_eq!(moment(30_400), (short, 500));
+    assert_eq!(recorder.captures.replay_at(site(1), SessionId(1), at(NOW_MS + 30_600)).unwrap(), None);
 }
 
 /// Sabotage: leave a condition out.

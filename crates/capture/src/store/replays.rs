@@ -20,6 +20,9 @@ pub const SESSION_MAX_BYTES: u64 = 24 << 20;
 pub const SESSION_MAX_MS: i64 = 2 * 3_600_000 + 10 * 60_000;
 /// How far the times of an error and of a recording may be apart, in milliseconds.
 const NEAR_MS: i64 = 10_000;
+/// How far the end of a recording may be before what is said to be in it, in milliseconds: what is told by two requests is at times
+/// that differ by how long these took. Nothing later is in it.
+const ENDED_MS: i64 = 3_000;
 /// The most markers of a recording that are told.
 const MARKERS_MAX: i64 = 5_000;
 /// How many clicks in a row are a rage click.
@@ -685,7 +688,7 @@ impl Captures {
         Ok(Some((events.collect(), next)))
     }
 
-    /// Which recording was going on in `session` at `at`, or not long before or after, and how many milliseconds after its
+    /// Which recording was going on in `session` at `at`, or began not long after, and how many milliseconds after its
     /// beginning that is.
     ///
     /// # Errors
@@ -702,11 +705,11 @@ impl Captures {
             connection
                 .prepare(
                     "SELECT digest, started, ended FROM replays WHERE website = ?1 AND session = ?2 AND started >= ?3
-                        AND started - ?5 <= ?4 AND ended + ?5 >= ?4
+                        AND started - ?5 <= ?4 AND ended + ?6 >= ?4
                         ORDER BY max(started - ?4, ?4 - ended, 0), started DESC LIMIT 1",
                 )?
                 .query_row(
-                    params![website.as_bytes(), session.0.cast_signed(), before, at.as_millis(), NEAR_MS],
+                    params![website.as_bytes(), session.0.cast_signed(), before, at.as_millis(), NEAR_MS, ENDED_MS],
                     |row| {
                         let (started, ended): (i64, i64) = (row.get(1)?, row.get(2)?);
                         Ok((ReplayId(row.get(0)?), (at.as_millis() - started).clamp(0, ended - started)))
@@ -899,7 +902,7 @@ fn list(
     if let Some(at) = query.at {
         let at = at.as_millis();
         select +=
-            &format!(" AND r.started <= {} AND r.ended >= {}", at.saturating_add(NEAR_MS), at.saturating_sub(NEAR_MS));
+            &format!(" AND r.started <= {} AND r.ended >= {}", at.saturating_add(NEAR_MS), at.saturating_sub(ENDED_MS));
     }
     select += &format!(" AND r.ended - r.started BETWEEN {} AND {}", query.min_ms, query.max_ms);
     let group = match query.errors {
@@ -920,7 +923,7 @@ fn list(
         select += &format!(
             " AND EXISTS (SELECT 1 FROM occurrences o JOIN variants v ON v.id = o.variant WHERE o.website = r.website
                 AND o.visitor = r.visitor AND v.grp = {group} AND o.session = r.session
-                AND o.at BETWEEN r.started - {NEAR_MS} AND r.ended + {NEAR_MS})"
+                AND o.at BETWEEN r.started - {NEAR_MS} AND r.ended + {ENDED_MS})"
         );
     }
     select += " ORDER BY r.started DESC, r.id DESC";
