@@ -305,6 +305,10 @@ fn errors_are_grouped_by_the_functions_that_people_wrote_also_when_the_map_comes
     );
     let bare = groups().into_iter().find(|g| g.id != mapped.id).unwrap();
     captures.set_error_status(site(1), bare.id, Status::Ignored, "me", at(NOW_MS + 500)).unwrap();
+    // Of another release it reads none, though the bundle has the same name.
+    let (file_name, file_url) = ("app-one.js", "https://example.com/app-one.js");
+    let new = NewSourceMap { file_name, file_url, release: "nine", json: &source_map() };
+    assert_eq!(captures.add_source_map(site(1), new, at(NOW_MS + 900)).unwrap(), kept(0, 0));
     assert_eq!(send_map(&captures, "two").stacks, 1);
     let after = groups();
     assert_eq!(after.iter().map(|g| (g.id, g.occurrences, g.visitors)).collect::<Vec<_>>(), [(mapped.id, 2, 2)]);

@@ -224,7 +224,8 @@ impl Captures {
                 params![website, release, url, new.file_name, debug_id, new.json, now.as_millis()],
             )?;
             make_room(transaction, website)?;
-            regroup(transaction, &mut maps.lock(), website, url, new.file_name, &debug_id, now)
+            let added = Added { url, name: new.file_name, release, debug_id: &debug_id };
+            regroup(transaction, &mut maps.lock(), website, added, now)
         });
         Ok(kept?)
     }
@@ -296,16 +297,32 @@ struct Candidate {
     debug_ids: Vec<(String, String)>,
 }
 
-/// Reads the stacks of `website` anew that are of the bundle `url` or `name`, and puts them into the groups that they belong to.
+/// By what stacks are told to be of a map that was added.
+#[derive(Debug, Clone, Copy)]
+struct Added<'a> {
+    url: &'a str,
+    name: &'a str,
+    release: &'a str,
+    debug_id: &'a str,
+}
+
+impl Added<'_> {
+    /// Whether a stack may be read with it, of this release and with these ids of bundles.
+    fn is_of(&self, release: &str, debug_ids: &[(String, String)]) -> bool {
+        let has_id = !self.debug_id.is_empty() && debug_ids.iter().any(|(_, id)| id == self.debug_id);
+        has_id || [DEFAULT_RELEASE, release_of(release)].contains(&self.release)
+    }
+}
+
+/// Reads the stacks of `website` anew that are of the map `added`, and puts them into the groups that they belong to.
 fn regroup(
     transaction: &Transaction<'_>,
     maps: &mut Maps,
     website: &[u8; 16],
-    url: &str,
-    name: &str,
-    debug_id: &str,
+    added: Added<'_>,
     now: Timestamp,
 ) -> Result<KeptSourceMap> {
+    let Added { url, name, debug_id, .. } = added;
     let mut of_bundle = transaction.prepare(
         "SELECT id, grp, kind, message, release, frames, debug_ids FROM variants WHERE website = ?1 AND pinned = 0
              AND (instr(frames, ?2) > 0 OR instr(frames, ?3) > 0 OR (?4 <> '' AND instr(debug_ids, ?4) > 0))",
@@ -329,6 +346,9 @@ fn regroup(
     let mut touched = Vec::new();
     for variant in candidates {
         let Candidate { id, group, kind, message, release, frames, debug_ids } = variant;
+        if !added.is_of(&release, &debug_ids) {
+            continue;
+        }
         let stack = RawStack { website, release: &release, debug_ids: &debug_ids, frames: &frames };
         let Some(mapped) = symbolicate(transaction, maps, stack)? else { continue };
         kept.stacks += 1;
