@@ -28,6 +28,8 @@ test("how many saw a depth is between those who saw the steps around it", () => 
   // The line of the fold takes the place of one that is near.
   assert.deepEqual(marks(reach, 0.27).map(({ depth, isFold }) => [depth, isFold]), [[0.27, true], [0.5, false], [0.75, false], [1, false]]);
   assert.deepEqual(marks(reach, 0.4).map(({ depth }) => depth), [0.25, 0.4, 0.5, 0.75, 1]);
+  // All saw the page down to the fold, and nobody what is below the next step.
+  assert.deepEqual(marks([2, 2, 2, 2, 0, 0, 0, 0, 0], 0.43).find(({ isFold }) => isFold), { depth: 0.43, share: 1, isFold: true });
   assert.equal(marks(reach, 1).some(({ isFold }) => isFold), false);
 });
 
@@ -54,6 +56,7 @@ test("a recorded style sheet loads nothing, and its heights are those of the win
   assert.equal(calm("p{background:url(https://a.example/i.png) red}"), 'p{background:url("data:,") red}');
   assert.equal(calm("p{background:URL( 'x(1).png' )}"), 'p{background:url("data:,")}');
   assert.equal(calm("p{fill:url(#g);background:url(data:image/png;base64,AA==)}"), "p{fill:url(#g);background:url(data:image/png;base64,AA==)}");
+  assert.equal(calm("p{background:u\\72l(//a.example/i.png)}"), 'p{background:url("data:,")}');
   assert.equal(calm('p{background:image-set("a.png" 1x)}'), 'p{background:none("a.png" 1x)}');
   assert.equal(calm("p{height:100vh;margin:-50vh 0;top:calc(100dvh - 2rem);width:10vw;left:5vmin;right:1vmax}"), "p{height:800px;margin:-400px 0;top:calc(800px - 2rem);width:10vw;left:40px;right:12px}");
   // Names of classes are as they were.

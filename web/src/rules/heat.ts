@@ -78,7 +78,10 @@ export function marks(reach: readonly number[], fold: number | null): Mark[] {
   const lines: Mark[] = [0.25, 0.5, 0.75, 1].map((depth) => ({ depth, share: shareAt(reach, depth), isFold: false }));
   if (fold === null || fold <= 0 || fold >= 1) return lines;
   const others = lines.filter(({ depth }) => Math.abs(depth - fold) > NEAR);
-  return [...others, { depth: fold, share: shareAt(reach, fold), isFold: true }].sort((one, other) => one.depth - other.depth);
+  // As many as saw the last step above it: who sees less than a whole window saw that, too.
+  const steps = reach.length - 1;
+  const share = shareAt(reach, Math.floor(fold * steps + 1e-9) / steps);
+  return [...others, { depth: fold, share, isFold: true }].sort((one, other) => one.depth - other.depth);
 }
 
 /** A count that stands on the page. */
