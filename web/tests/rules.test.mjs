@@ -218,6 +218,14 @@ test("a recording is cleaned of what runs and of what would be loaded", async ()
   const { cleaner, cleanCss, PLACEHOLDER } = await load("player/clean.ts");
   assert.equal(cleanCss(`@import "https://x.example/a.css"; a { background: url(https://x.example/a.png) no-repeat; }`).trim(), "a { background: none no-repeat; }");
   assert.equal(cleanCss(`a { background: url("data:image/png;base64,AA"); mask: url(#m) }`), `a { background: url("data:image/png;base64,AA"); mask: url(#m) }`);
+  // What browsers read as that, however it is written; a backslash that is one, and signs in names of classes, stay.
+  const none = 'a { background: none(1x) }';
+  for (const css of ["u\\72l(http://x.example/a)", "\\75rl('http://x.example/a')", "\\000075\\52 l(http://x.example/a)", "u\\rl(http://x.example/a)"]) assert.equal(cleanCss(`a { cursor: ${css} }`), "a { cursor: none }", css);
+  assert.equal(cleanCss("@\\69mport 'http://x.example/a'; a { top: 0 }").trim(), "a { top: 0 }");
+  for (const css of ["image-set('http://x.example/a' 1x)", "-webkit-image-set('http://x.example/a' 1x)", "im\\61ge-set('http://x.example/a' 1x)", "src('http://x.example/a' 1x)"]) {
+    assert.equal(cleanCss(`a { background: ${css} }`).replace("'http://x.example/a' ", ""), none, css);
+  }
+  for (const same of [".h-\\[1px\\]{top:0}", 'a::before{content:"\\f101 \\\\72"}', ".\\31 0{top:0}"]) assert.equal(cleanCss(same), same);
   const clean = cleaner();
   const element = (id, tagName, attributes, ...childNodes) => ({ type: 2, id, tagName, attributes, childNodes });
   const node = { type: 0, id: 1, childNodes: [element(2, "body", { onload: "x()" },

@@ -1,6 +1,7 @@
 // A page as it was recorded, made again node by node. Nothing of it runs and nothing is loaded: only elements and attributes
 // that do neither are made, and the frame that shows them has no scripts and a policy of its own.
 import { Finder, structureOf } from "../../../tracker/src/place";
+import { plainCss } from "./css";
 
 /** A node as the recorder writes it. */
 export interface RecordedNode {
@@ -49,10 +50,8 @@ const NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAA
 /** A style sheet that loads nothing, and whose lengths are of the window that was recorded, however high the frame is. */
 export function calmCss(css: string, { width, height }: Viewport): string {
   const sizes: Readonly<Record<string, number>> = { h: height, b: height, min: Math.min(width, height), max: Math.max(width, height) };
-  return css
-    .replace(/@import\b[^;]*;?/gi, "")
+  return plainCss(css)
     .replace(/url\(\s*("[^"]*"|'[^']*'|[^)]*)\s*\)/gi, (all, address: string) => (/^["']?\s*(data:|#)/i.test(address) ? all : 'url("data:,")'))
-    .replace(/\b(-webkit-)?image-set\(/gi, "none(")
     .replace(/(?<=[\s:,(+*/])(?<!\\.)(-?\d*\.?\d+)[dsl]?v(h|b|min|max)\b/gi, (_, count: string, of: string) => `${(Number(count) * sizes[of.toLowerCase()]!) / 100}px`);
 }
 

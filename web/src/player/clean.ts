@@ -1,5 +1,6 @@
 // A recording as it may be shown: nothing that runs, and nothing that would be loaded from elsewhere. The policy of the document forbids
 // both, whatever is in it; what is left out here is not even asked for, and of that nothing can be told from outside.
+import { plainCss } from "../lib/css";
 import type { Recorded } from "./messages";
 
 /** Kinds of events, and of changes, as rrweb numbers them. */
@@ -39,11 +40,13 @@ export const PLACEHOLDER =
 /** Whether an address is a picture that stands in it, or a place in the page itself. */
 const isWithin = (value: string): boolean => /^\s*(data:image\/|#)/i.test(value);
 
+/** What a style sheet could load something by. */
+const LOADS = /@import|url|image|src\(|\\/i;
+
 /** Style sheets without what they would load. */
 export const cleanCss = (css: string): string =>
-  css.includes("url(") || /@import|url/i.test(css)
-    ? css
-        .replace(/@import[^;{}]*(;|$)/gi, "")
+  LOADS.test(css)
+    ? plainCss(css)
         .replace(/url\(\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^)]*))\s*\)/gi, (whole, one?: string, two?: string, three?: string) => (isWithin(one ?? two ?? three ?? "") ? whole : "none"))
     : css;
 
@@ -72,7 +75,7 @@ function cleanAttributes(tag: string, attributes: Record<string, unknown>): Reco
       else if (typeof value === "string" && isWithin(value)) kept[name] = value;
     } else if (typeof value === "string" && /^\s*(javascript|vbscript):/i.test(value)) continue;
     // Paint of drawings: `fill="url(…)"`, `mask`, `filter`.
-    else kept[name] = typeof value === "string" && /url\(/i.test(value) ? cleanCss(value) : value;
+    else kept[name] = typeof value === "string" && /\(|\\/.test(value) ? cleanCss(value) : value;
   }
   return kept;
 }

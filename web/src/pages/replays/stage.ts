@@ -96,6 +96,13 @@ export function useStage(onTime: (at: number) => void, onEnd: () => void): Stage
     isReady,
     size,
     failed,
-    send: (message) => frame.current?.contentWindow?.postMessage(message, location.origin),
+    send: (message) => {
+      try {
+        frame.current?.contentWindow?.postMessage(message, location.origin);
+      } catch (error) {
+        // What is nested deeper than a message may be.
+        setFailed(error instanceof Error ? error.message : String(error));
+      }
+    },
   };
 }
