@@ -179,18 +179,17 @@ impl Bucket {
             .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
     }
 
-    /// Writes, reads and deletes a small object, and lists those that are there as far as the first.
+    /// Writes, reads and deletes a small object.
     ///
     /// # Errors
     /// [`BucketError::Refused`], [`BucketError::Unreachable`].
     pub fn probe(&self) -> Result<(), BucketError> {
         // Of this process, so that two servers that start do not meet.
         let path = Path::from(format!("{}{PROBE}{}", self.prefix, std::process::id()));
-        let (store, beside) = (Arc::clone(&self.store), Path::from(self.prefix.as_str()));
+        let store = Arc::clone(&self.store);
         let done = self.ask("probe", async move {
             store.put(&path, PutPayload::from_static(b"zenovay")).await?;
             store.get(&path).await?.bytes().await?;
-            store.list(Some(&beside)).next().await.transpose()?;
             match store.delete(&path).await {
                 Err(object_store::Error::NotFound { .. }) => Ok(()),
                 done => done,
