@@ -18,6 +18,8 @@ export async function startCollector() {
   const pages = new Map();
   const collector = {
     pages,
+    /** The version of the first browser whose reports are kept, see `clear`. */
+    since: 0,
     /** What `/load` answers. */
     settings: {},
     /** What came, in order: kind, body, bytes as sent, whether packed, and what was answered. */
@@ -35,7 +37,9 @@ export async function startCollector() {
     async until(condition) {
       while (!condition()) await new Promise((resolve) => wakes.push(resolve));
     },
+    /** What pages that are open now send from here on, as they are left, is answered and not kept: it may come only in the next test. */
     clear() {
+      collector.since = version;
       collector.reports.length = collector.asked.length = collector.scripts.length = 0;
       collector.settings = {};
       collector.answer = () => undefined;
@@ -52,9 +56,10 @@ export async function startCollector() {
       const page = pages.get(pathname);
       return typeof page === "function" ? page(request, response) : send(200, page, { "Content-Type": "text/html; charset=utf-8" });
     }
-    collector.asked.push(pathname);
+    const isOfOlder = Number(/ Chrome\/(\d+)\./.exec(request.headers["user-agent"])?.[1]) < collector.since;
+    if (!isOfOlder) collector.asked.push(pathname);
     const script = /^\/(?:api\/_z\/)?(z(?:-\w+)?\.js)$/.exec(pathname);
-    if (script) collector.scripts.push(request.url);
+    if (script && !isOfOlder) collector.scripts.push(request.url);
     if (script) return send(200, readFileSync(new URL(script[1], DIST)), { "Content-Type": "text/javascript; charset=utf-8" });
     if (/\/load\//.test(pathname)) return send(200, { success: true, data: collector.settings });
     const kind = /\/api\/track\/[^/]+\/(\w+)$/.exec(pathname)?.[1] ?? (/\/e\//.test(pathname) ? "e" : undefined);
@@ -67,7 +72,7 @@ export async function startCollector() {
     const report = { kind, bytes: bytes.length, isPacked, text, body: JSON.parse(text), type: request.headers["content-type"] };
     const [status, body, headers] = (await collector.answer(report)) ?? [200, { success: true }];
     report.status = status;
-    collector.reports.push(report);
+    if (!isOfOlder) collector.reports.push(report);
     send(status, body, headers);
     for (const wake of wakes.splice(0)) wake();
   });
