@@ -359,6 +359,7 @@ fn either_disagreement_is_found() {
     store.erase_visitor(website(), VisitorId(0)).unwrap();
     append(&store, &(0..8).map(|hour| pageview((7, 100 + hour))).collect::<Vec<_>>());
     store.seal().unwrap();
+    settle(&store);
     drop(store);
     assert!(agree(&segments_in(dir.path()), website()).unwrap());
     give_wrong_codes(dir.path());
@@ -370,6 +371,7 @@ fn either_disagreement_is_found() {
     store.seal().unwrap();
     append(&store, &(0..8).map(|visitor| pageview((100 + visitor, 100))).collect::<Vec<_>>());
     store.seal().unwrap();
+    settle(&store);
     drop(store);
     give_wrong_codes(dir.path());
     assert!(!agree(&segments_in(dir.path()), website()).unwrap(), "codes of two ids");
