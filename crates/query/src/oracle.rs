@@ -169,7 +169,9 @@ impl<'a> Website<'a> {
     }
 
     fn chooses_at(&self, condition: &Condition, level: FilterLevel, range: TimeRange, event: &Event) -> bool {
-        let passes = |text: &str| condition.matches(text);
+        // Events are as they are stored: their strings are in the form of the values already.
+        let values = condition.normal_values();
+        let passes = |text: &str| condition.operator.matches(text, &values);
         match level {
             FilterLevel::Event => passes(&self.value(event, &condition.field)),
             FilterLevel::Session => {

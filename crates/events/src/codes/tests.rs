@@ -306,8 +306,11 @@ proptest! {
 
 /// Registers the only row group of the last segment anew, with the codes that it would get if no other segment was there.
 fn give_wrong_codes(dir: &Path) {
-    // As if it had none.
-    rewrite_last(dir, Some(&[]), |old, _| old.groups.iter_mut().for_each(|group| group.codes = None));
+    rewrite_last(dir, Some(&[]), |old, target| {
+        // As if it had none.
+        old.groups.iter_mut().for_each(|group| group.codes = None);
+        target.group_rows = 32;
+    });
 }
 
 /// Two segments with a visitor each has in common, and others.
