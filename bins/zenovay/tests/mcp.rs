@@ -1757,7 +1757,9 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
         (
             "get_traffic_sources",
             json!({ "website_id": "shop.example", "filters": ["source:is:Direct"] }),
-            vec!["direct visits have no source: give source an empty value, or channel the value Direct"],
+            vec![
+                "direct visits have no source: give channel the value Direct, or source an empty value, for all visits without",
+            ],
         ),
         (
             "get_visitors",

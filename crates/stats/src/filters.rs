@@ -670,16 +670,19 @@ impl Reader {
     }
 
     /// Pages are told by their paths alone.
-    fn check_pages<'v>(&self, operator: Operator, mut values: impl Iterator<Item = &'v String>) -> Result<(), Problem> {
+    fn check_pages<'v>(&self, operator: Operator, values: impl Iterator<Item = &'v String>) -> Result<(), Problem> {
         let begins = |value: &str| match operator {
             Operator::Is | Operator::StartsWith => value.starts_with('/'),
             Operator::Matches => value.starts_with(['/', '*']),
             _ => true,
         };
         let is_wrong = |value: &&String| *value != OTHER_PAGES && (!begins(value) || value.contains(['?', '#']));
-        let Some(wrong) = values.find(is_wrong) else { return Ok(()) };
+        let Some((place, wrong)) = values.enumerate().find(|(_, value)| is_wrong(value)) else { return Ok(()) };
         let meant = path_of(wrong);
-        self.problem(format!("pages are paths that begin with /, without host and query, such as {meant:?}"))
+        let words = format!("pages are paths that begin with /, without host and query, such as {meant:?}");
+        // A second one may be what follows a `|` of the first.
+        let mark = if place > 0 { r"; a | within a path is written \| or %7C" } else { "" };
+        self.problem(words + mark)
     }
 
     /// Hosts are told as browsers send them.
@@ -728,7 +731,7 @@ impl Reader {
         let (source, channel, tag) =
             (self.named("visit:source"), self.named("visit:channel"), self.named("visit:utm_source"));
         self.problem(format!(
-            "direct visits have no source: give {source} an empty value, or {channel} the value Direct; a tag {wrong:?} is a value of {tag}"
+            "direct visits have no source: give {channel} the value Direct, or {source} an empty value, for all visits without a source; a tag {wrong:?} is a value of {tag}"
         ))
     }
 
@@ -1172,6 +1175,7 @@ mod tests {
                 r#"[["is","page",["/","pricing"]]]"#,
                 "pages are paths that begin with /, without host and query, such as \"/pricing\"",
             ),
+            (r#"[["is","page",["/pri","cing"]]]"#, r#"such as "/cing"; a | within a path is written \| or %7C"#),
             (r#"[["is_not","page",["/pricing?plan=pro"]]]"#, "such as \"/pricing\""),
             (r#"[["contains","page",["?plan"]]]"#, "without host and query"),
             (r#"[["starts_with","entry_page",["blog"]]]"#, "such as \"/blog\""),
@@ -1191,7 +1195,7 @@ mod tests {
             ),
             (r#"[["is_not","hostname",["shop.example:3000"]]]"#, "such as \"shop.example\""),
             (r#"[["ends_with","hostname",["bücher.example"]]]"#, "such as \"xn--bcher-kva.example\""),
-            (r#"[["is","source",["Google","direct"]]]"#, "give source an empty value, or channel the value Direct"),
+            (r#"[["is","source",["Google","direct"]]]"#, "give channel the value Direct, or source an empty value"),
         ] {
             let problem = view(text).unwrap_err().problem;
             assert!(problem.contains(told), "{text}: {problem}");

@@ -403,10 +403,10 @@ pub(super) fn page_param(params: &mut Params) -> String {
     page
 }
 
-/// Why a page cannot have this path: those of pages begin with `/`, and `(other)` stands for those beyond the most.
+/// Why a page cannot have this path: those of pages begin with `/` and have no query, and `(other)` stands for those beyond the most.
 pub(in crate::http) fn path_problem(path: &str) -> Option<&'static str> {
-    let is_path = path.starts_with('/') || path == OTHER_PAGES;
-    (!is_path).then_some("name the path of a page, which begins with /, such as /pricing")
+    let is_path = (path.starts_with('/') && !path.contains(['?', '#'])) || path == OTHER_PAGES;
+    (!is_path).then_some("name the path of a page, which begins with / and has no query, such as /pricing")
 }
 
 /// The class of devices that is asked for.
