@@ -36,6 +36,18 @@ impl Place {
         Self { directory, site, backups }
     }
 
+    /// For a website with a recording and 50 events, all in one segment, which is merged with none.
+    fn with_one_segment() -> Self {
+        let place = Self::new("");
+        let site = &place.site;
+        record(site);
+        let server = site.serve();
+        send_recording(&server, site, 0);
+        (0..50).for_each(|number| send(&server, site, &format!("/{number}"), "somebody"));
+        assert!(server.terminate().success());
+        place
+    }
+
     fn backup(&self) -> Value {
         self.site.cli(&["backup", text(&self.backups)])
     }
@@ -330,14 +342,8 @@ fn what_is_damaged_is_named_and_the_rest_restored_when_told() {
 /// Sabotage: note nothing at a verification, take what is noted for what is there, read nothing again, or let a damaged backup replace others.
 #[test]
 fn what_rots_in_a_place_of_backups_is_sent_again() {
-    // All in one segment, which is merged with none.
-    let place = Place::new("");
+    let place = Place::with_one_segment();
     let site = &place.site;
-    record(site);
-    let server = site.serve();
-    send_recording(&server, site, 0);
-    (0..50).for_each(|number| send(&server, site, &format!("/{number}"), "somebody"));
-    assert!(server.terminate().success());
     place.backup();
     let name = segments(&place.backups).into_keys().next().expect("a segment");
     let (segment, noted) = (place.backups.join("segments").join(&name), place.backups.join("damaged"));
@@ -384,13 +390,8 @@ fn what_rots_in_a_place_of_backups_is_sent_again() {
 /// of a recording unseen; note nothing at a verification that finds what was taken for sound.
 #[test]
 fn what_is_damaged_in_the_data_directory_is_never_taken_for_sound() {
-    let place = Place::new("");
+    let place = Place::with_one_segment();
     let site = &place.site;
-    record(site);
-    let server = site.serve();
-    send_recording(&server, site, 0);
-    (0..50).for_each(|number| send(&server, site, &format!("/{number}"), "somebody"));
-    assert!(server.terminate().success());
     let first_of = |folder: &str| files(&site.data_dir.join(folder)).into_iter().next().expect("a file");
     let ((name, own), (_, chunk)) = (first_of("segments"), first_of("replays"));
     let backups = text(&place.backups);

@@ -310,7 +310,7 @@ impl Backups {
     pub fn make(&self, place: &BackupPlace, keep: Option<usize>, is_gentle: bool) -> Result<Made, BackupError> {
         let Some(_running) = self.running.try_lock() else { return Err(BackupError::Running(place.clone())) };
         let there = place::open(place, &self.config, None)?;
-        self.refuse_others(&*there)?;
+        self.refuse_other_store(&*there)?;
         let pool = Pool::open(there, &self.data_dir)?;
         let way = Way { is_gentle, cancelled: &self.is_cancelled };
         let mut work = Work {
@@ -356,7 +356,7 @@ impl Backups {
     }
 
     /// Refuses a place with backups of another store, before anything in it is changed.
-    fn refuse_others(&self, place: &dyn Place) -> Result<(), BackupError> {
+    fn refuse_other_store(&self, place: &dyn Place) -> Result<(), BackupError> {
         let newest = newest(place, &folders(place)?)?;
         match (newest, self.events.store_id()) {
             (Some(newest), Some(store)) if newest.manifest.store != store => {
