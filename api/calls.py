@@ -36,7 +36,7 @@ from zenovay_api_client.api.mcp_clients import mcp_clients_list
 from zenovay_api_client.api.o_auth import oauth_server
 from zenovay_api_client.api.operations import operations_readyz
 from zenovay_api_client.api.own_account import account_show
-from zenovay_api_client.api.page_speed import performance_report
+from zenovay_api_client.api.page_speed import performance_pages, performance_report
 from zenovay_api_client.api.passkeys import passkeys_list
 from zenovay_api_client.api.people import audience_list
 from zenovay_api_client.api.plans import plan_usage
@@ -52,7 +52,7 @@ from zenovay_api_client.api.server import instance_show
 from zenovay_api_client.api.sign_up import users_sign_up
 from zenovay_api_client.api.signing_in import session_begin
 from zenovay_api_client.api.source_maps import source_maps_list
-from zenovay_api_client.api.stats import stats_aggregate
+from zenovay_api_client.api.stats import stats_aggregate, stats_replays
 from zenovay_api_client.api.status_page import status_show
 from zenovay_api_client.api.teams import teams_edit
 from zenovay_api_client.api.tracking import tracking_hit
@@ -107,6 +107,7 @@ def visitors() -> None:
 def stats() -> None:
     answer = stats_aggregate.sync_detailed(client=with_key, site_id=str(WEBSITE), metrics="visitors,bounce_rate")
     assert answer.status_code == HTTPStatus.OK, answer
+    assert stats_replays.sync_detailed(client=with_key, site_id=str(WEBSITE)).status_code == HTTPStatus.OK
 
 
 def exports() -> None:
@@ -177,6 +178,7 @@ def page_speed() -> None:
     assert isinstance(answer.parsed, PerformanceReportResponse200), answer
     speed = answer.parsed.data
     assert speed.views >= 1 and speed.metrics.lcp is not None and speed.metrics.cls_ is not None, speed
+    assert performance_pages.sync_detailed(WEBSITE, client=with_key).status_code == HTTPStatus.OK
 
 
 def errors_of_the_console() -> None:

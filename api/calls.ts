@@ -93,6 +93,11 @@ const calls: Record<string, () => Promise<void>> = {
     expect(data?.data.results.visitors !== undefined, "visitors");
     const rows = await client.GET("/api/external/v1/stats/breakdown", { params: { query: { ...query, property: "event:page" } } });
     expect(rows.data?.data.pagination.limit === 100, "the limit");
+    const { data: errors } = await client.GET("/api/external/v1/stats/errors", { params: { query: { site_id: website, range: "7d" } } });
+    expect(errors?.data.pagination.total_rows === 0 && errors.data.counts.resolved === 0, "no errors");
+    const page = { site_id: website, path: "/pricing", device: "phone" } as const;
+    const { data: heat } = await client.GET("/api/external/v1/stats/heatmaps/page", { params: { query: page } });
+    expect(heat?.data.results.device === "phone" && heat.data.results.last_at === null, "nothing of phones");
   },
   async Exports() {
     const { data } = await client.GET("/api/external/v1/export/{website_id}/events", { params: { path } });
@@ -298,6 +303,8 @@ const calls: Record<string, () => Promise<void>> = {
   async "Page speed"() {
     const { data } = await client.GET("/api/websites/{website_id}/performance", { params: { path } });
     expect(data?.data.metrics !== undefined, "the metrics");
+    const days = await client.GET("/api/external/v1/performance/{website_id}", { params: { path, query: { range: "24h" } } });
+    expect(days.data?.data.summary.views === days.data?.data.daily_stats.reduce((sum, { views }) => sum + views, 0), "the days");
   },
   async "Errors of the console"() {
     const { data } = await client.GET("/api/websites/{website_id}/errors", { params: { path } });

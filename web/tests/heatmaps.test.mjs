@@ -121,7 +121,7 @@ async function visitPricing() {
 
 /** The page with its recording under the map. */
 const recorded = (act) => async (page) => {
-  await page.route(/\/heatmaps\/snapshot\?page=%2Fpricing/, (route) => route.fulfill({ json: { success: true, data: snapshot, timestamp: new Date().toISOString() } }));
+  await page.route(/\/heatmaps\/snapshot\?page=%2Fpricing/, (route) => route.fulfill({ json: { success: true, data: { snapshot }, timestamp: new Date().toISOString() } }));
   await page.reload();
   await page.getByText(/^Page as recorded on /).waitFor();
   await page.waitForFunction(() => document.querySelector("iframe.recframe")?.contentDocument?.querySelector(".buy"));
@@ -173,6 +173,8 @@ const quiet = (page) => page.waitForFunction(() => document.querySelector("[aria
 /** The heatmap of a page, once everything of it is drawn. */
 async function heatmap(path, query = "", who = "owner") {
   const tab = await openTab(browser, server, { storageState: known[who], viewport: { width: 1440, height: 900 } });
+  // Not that a page was not recorded, either: browsers would tell people of a failure.
+  tab.page.on("response", (response) => response.status() === 404 && tab.problems.push(`no ${response.url()}`));
   await tab.page.goto(`${known.home}?page=${path}${query}`);
   await tab.page.getByRole("region", { name: "Elements", exact: true }).waitFor();
   await quiet(tab.page);

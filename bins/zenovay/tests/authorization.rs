@@ -13,7 +13,7 @@ use serde_json::json;
 use zenovay::http::cors::Origins;
 use zenovay::http::handler::Access;
 use zenovay::http::routes::{self, Endpoint};
-use zenovay_auth::{Action, KeyKind};
+use zenovay_auth::{Action, KeyKind, TargetKind};
 use zenovay_domain::{Clock, Plan, Role, Scope};
 
 /// A header with a credential.
@@ -182,7 +182,7 @@ fn path_of(endpoint: &Endpoint, id: &str) -> String {
     let path = endpoint.path.replace("{website_id}", id).replace("{visitor}", "00000000000000ff");
     let path = path.replace("{part}", "2026-06-01.0.parquet");
     // Questions name their website in the query.
-    if path.contains("/stats/") { format!("{path}?site_id={id}&property=event:page") } else { path }
+    if path.contains("/stats/") { format!("{path}?site_id={id}&property=event:page&path=/pricing") } else { path }
 }
 
 /// Whether a route answers in the words of Plausible.
@@ -217,7 +217,8 @@ async fn every_route_answers_every_credential_about_every_target_as_expected() {
         for credential in &world.credentials {
             for (target, status, id, code) in world.targets() {
                 let batch = action == Action::IngestBatch;
-                let names_website = endpoint.path.contains("{website_id}") || action == Action::ReadAnalytics;
+                let names_website =
+                    endpoint.path.contains("{website_id}") || action.targets().contains(&TargetKind::Website);
                 let expected = match (batch, names_website) {
                     (true, _) => status(&credential.writes),
                     (false, true) if action == Action::ExportEvents => {
@@ -296,6 +297,13 @@ fn every_route_that_takes_a_key_asks_for_the_action_that_it_does() {
         ("GET", "/api/external/v1/stats/aggregate", Action::ReadAnalytics),
         ("GET", "/api/external/v1/stats/timeseries", Action::ReadAnalytics),
         ("GET", "/api/external/v1/stats/breakdown", Action::ReadAnalytics),
+        ("GET", "/api/external/v1/stats/performance", Action::ReadAnalytics),
+        ("GET", "/api/external/v1/stats/errors", Action::ReadErrors),
+        ("GET", "/api/external/v1/stats/heatmaps", Action::ReadHeatmaps),
+        ("GET", "/api/external/v1/stats/heatmaps/page", Action::ReadHeatmaps),
+        ("GET", "/api/external/v1/stats/replays", Action::ReadReplays),
+        ("GET", "/api/external/v1/performance/{website_id}", Action::ReadAnalytics),
+        ("GET", "/api/external/v1/performance/{website_id}/pages", Action::ReadAnalytics),
         ("GET", "/api/external/v1/export/{website_id}/events", Action::ExportEvents),
         ("GET", "/api/external/v1/export/{website_id}/events/{part}", Action::ExportEvents),
         ("GET", "/api/v1/stats/aggregate", Action::ReadAnalytics),

@@ -901,6 +901,17 @@ fn demo_has_two_months_of_traffic_and_live_visitors() {
         for metric in ["lcp", "cls", "inp", "fcp", "ttfb"] {
             assert!(speed["metrics"][metric]["p75"].as_f64() > Some(0.0), "{metric}: {speed}");
         }
+        // The same for programs.
+        for list in ["performance", "errors", "heatmaps", "replays"] {
+            let told = get(&format!("/api/external/v1/stats/{list}?site_id={website}&range=30d"))["data"].clone();
+            assert!(told["results"].as_array().is_some_and(|rows| !rows.is_empty()), "{list}: {told}");
+        }
+        let asked = format!("/api/external/v1/stats/heatmaps/page?site_id={website}&path=/pricing&range=30d");
+        let heat = get(&asked)["data"]["results"].clone();
+        assert!(heat["clicks"].as_u64() > Some(20) && heat["elements_total"].as_u64() >= Some(5), "{heat}");
+        let speed = get(&format!("/api/external/v1/performance/{website}?range=30d"))["data"].clone();
+        let days = speed["daily_stats"].as_array().expect("days");
+        assert!(days.iter().filter(|day| day["views"].as_u64() > Some(0)).count() >= 25, "{speed}");
     }
     assert!(!place.path("data").exists(), "the demo leaves the data directory alone");
     server.stop();

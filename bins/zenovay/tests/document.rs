@@ -169,7 +169,11 @@ async fn the_bounds_of_parameters_are_those_that_hold() {
         }
         let key = if get["security"].to_string().contains("admin") { &all } else { &reader };
         // What a question must name besides.
-        let page = if path.ends_with("/heatmaps/page") { "&page=/pricing" } else { "" };
+        let page = match path.ends_with("/heatmaps/page") {
+            true if path.contains("/stats/") => "&path=/pricing",
+            true => "&page=/pricing",
+            false => "",
+        };
         let needed = format!("site_id={}&property=event:page&dimension=page{page}", site.id());
         let path = path.replace("{website_id}", &site.id().to_string());
         let path = format!("{}?{needed}", path.replace("{team_id}", &site.team.id.to_string()));

@@ -249,8 +249,8 @@ async fn s0_query_parameters_are_validated_on_every_endpoint_that_takes_them() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Enterprise).website("shop.example");
     let key = site.key("read");
-    let ranged =
-        ["", "/visitors", "/pages", "/countries", "/technology"].map(|tail| format!("/analytics/{{id}}{tail}"));
+    let lists = ["", "/visitors", "/pages", "/countries", "/technology"].map(|tail| format!("/analytics/{{id}}{tail}"));
+    let ranged: Vec<String> = lists.into_iter().chain(["/performance/{id}/pages".to_owned()]).collect();
     let limited = ["/heatmaps/{id}/pages", "/replays/{id}/sessions", "/errors/{id}/groups"].map(str::to_owned);
     for path in &ranged {
         let reply = app.get(&site.path(&format!("{path}?range=2w"))).key(&key).send().await.expect(400);
@@ -268,6 +268,7 @@ async fn s0_query_parameters_are_validated_on_every_endpoint_that_takes_them() {
         app.get(&site.path(&format!("{path}?limit=5"))).key(&key).send().await.expect(200);
     }
     for (path, list, pages) in [
+        ("/performance/{id}/pages", "pages", true),
         ("/heatmaps/{id}/pages", "pages", false),
         ("/replays/{id}/sessions?limit=7", "sessions", true),
         ("/errors/{id}/groups?status=resolved", "error_groups", false),

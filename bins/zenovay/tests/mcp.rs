@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use actix_web::http::Method;
@@ -935,6 +936,211 @@ async fn recordings_are_listed_and_told_moment_by_moment_with_links_to_watch_the
     let free = Client::new(&app, token(&app, free.owner, free.id, "advanced:read"));
     let said = free.failure("get_session_replays", json!({ "website_id": "free.example" })).await;
     assert!(said.to_lowercase().contains("plan"), "{said}");
+}
+
+/// What pages captured is told in four ways: to people, to assistants, and to programs with ranges and filters and without. Each is
+/// asked on the same store. Sabotage: give one of the APIs an order, a range, a filter or a scope of its own.
+#[actix_web::test]
+async fn captures_are_told_in_the_same_numbers_by_every_way() {
+    let app = TestApp::start().await;
+    let shop = team(&app).website("shop.example");
+    record(&shop);
+    shop.edit(|settings| settings.heatmaps = true);
+    // What was met two days before is in no range.
+    for (number, page, function, source, days) in [
+        (0, "/p", "total", "old", 2),
+        (1, "/p", "total", "news", 0),
+        (2, "/p", "total", "ad", 0),
+        (3, "/q", "pay", "ad", 0),
+    ] {
+        let (session, visitor) = (format!("session-000{number}"), format!("visitor-000{number}"));
+        let view = format!("view-000{number}");
+        let with = |mut more: Value| {
+            more["visitor_id"] = json!(visitor);
+            more
+        };
+        let mut hit = shop.hit(&format!("{page}?utm_source={source}"), &session);
+        hit["visitor_id"] = json!(visitor);
+        shop.send(&hit).from("203.0.113.7").send().await.expect(200);
+        let speed = json!({ "view_id": view, "lcp": 1_000.0 * f64::from(number + 1), "cls": 0.05 });
+        capture(&app, &shop, "performance", page, &session, with(speed)).await;
+        let thrown = json!({ "errors": [error(&format!("error-000{number}"), "plan is gone", function, 1)] });
+        capture(&app, &shop, "error", page, &session, with(thrown)).await;
+        let click = json!({ "at": app.clock.now().as_millis(), "x": 720, "y": 1800, "s": "main>button", "ox": 0.5, "oy": 0.5,
+            "n": number + 1, "label": "Start free" });
+        let seen = json!({ "view_id": view, "seq": 0, "viewport": [1440, 900], "page": [1440, 3600], "dom": "9f2c41d07ab3e580",
+            "clicks": [click], "scroll": { "max": 1800, "attention": [1500, 500] } });
+        capture(&app, &shop, "heatmap", page, &session, with(seen)).await;
+        let shown = recording(&app, number as u128 + 1, page, "next");
+        capture(&app, &shop, "replay", page, &session, with(shown)).await;
+        app.clock.advance_ms(days * 86_400_000 + 60_000);
+    }
+    let key = shop.key("read");
+    let client = Client::new(&app, shop.key("read"));
+    let read = async |path: String| app.get(&path).key(&key).send().await.expect(200).data();
+    let console = async |rest: &str| read(format!("/api/websites/{}{rest}", shop.id())).await;
+    let stats = async |rest: &str| read(format!("/api/external/v1/stats/{rest}&site_id=shop.example")).await;
+    let list = |value: &Value| value.as_array().unwrap_or_else(|| panic!("{value}")).clone();
+    let vitals = |value: &Value| ["views", "lcp", "cls", "inp", "fcp", "ttfb"].map(|name| value[name].clone());
+    for (f, filters, words, rows) in [
+        ("", "", json!([]), 2),
+        ("&f=page:is:/p", "&filters=event:page==/p", json!(["page:is:/p"]), 1),
+        (
+            "&f=device:is:desktop&f=page:is_not:/p",
+            "&filters=visit:device==desktop;event:page!=/p",
+            json!(["device:is:desktop", "page:is_not:/p"]),
+            1,
+        ),
+    ] {
+        let asked = json!({ "website_id": "shop.example", "range": "24h", "filters": words });
+        let shown = console(&format!("/performance?range=24h{f}")).await;
+        let told = stats(&format!("performance?range=24h&interval=hour{filters}")).await;
+        assert_eq!(told["totals"]["views"], shown["views"], "{f}");
+        assert_eq!(vitals(&told["totals"])[1..], vitals(&shown["metrics"])[1..], "{f}");
+        let pages = list(&told["results"]);
+        assert_eq!((pages.len(), &told["pagination"]["total_rows"]), (rows, &shown["pages_total"]), "{f}");
+        for (one, other) in pages.iter().zip(list(&shown["pages"])) {
+            assert_eq!((&one["page"], vitals(one)), (&other["value"], vitals(&other)), "{f}");
+        }
+        assert_eq!(vitals(&told["devices"][0]), vitals(&shown["devices"][0]), "{f}");
+        let (points, buckets) = (list(&told["series"]), list(&shown["series"]));
+        assert_eq!(points.len(), buckets.len(), "{f}");
+        for (one, other) in points.iter().zip(buckets) {
+            assert_eq!((&one["from"], vitals(one)), (&other["at"], vitals(&other)), "{f}");
+        }
+        let tool = client.answer("get_performance", asked.clone()).await;
+        assert_eq!(
+            (&tool["totals"]["views"], &tool["totals"]["lcp"]["p75_ms"]),
+            (&shown["views"], &told["totals"]["lcp"]["p75"])
+        );
+        assert_eq!(tool["rows"][0]["value"], pages[0]["page"], "{f}");
+
+        let shown = console(&format!("/errors?range=24h{f}")).await;
+        let told = stats(&format!("errors?range=24h&interval=hour{filters}")).await;
+        assert_eq!((&told["results"], &told["counts"]), (&shown["groups"], &shown["counts"]), "{f}");
+        assert_eq!(told["pagination"], json!({ "limit": 100, "total_rows": rows, "has_more": false }), "{f}");
+        let tool = client.answer("get_errors", asked.clone()).await;
+        let numbers =
+            |group: &Value, id: &str| (group[id].clone(), group["occurrences"].clone(), group["visitors"].clone());
+        assert_eq!(numbers(&tool["groups"][0], "group_id"), numbers(&told["results"][0], "id"), "{f}");
+
+        let shown = console(&format!("/heatmaps?range=24h{f}")).await;
+        let told = stats(&format!("heatmaps?range=24h{filters}")).await;
+        assert_eq!((&told["results"], &told["enabled"]), (&shown["pages"], &json!(true)), "{f}");
+        assert_eq!(
+            (list(&told["results"]).len(), &told["pagination"]["total_rows"]),
+            (rows, &shown["pages_total"]),
+            "{f}"
+        );
+        let tool = client.answer("get_heatmap_data", asked.clone()).await;
+        assert_eq!(
+            (&tool["rows"][0]["value"], &tool["rows"][0]["clicks"]),
+            (&told["results"][0]["path"], &told["results"][0]["clicks"])
+        );
+        let mut shown = console(&format!("/heatmaps/page?range=24h&page=/p{f}")).await;
+        shown.as_object_mut().unwrap().remove("range");
+        let told = stats(&format!("heatmaps/page?range=24h&path=/p{filters}")).await;
+        assert_eq!(told["results"], shown, "{f}");
+
+        let shown = console(&format!("/replays?range=24h{f}")).await;
+        let told = stats(&format!("replays?range=24h{filters}")).await;
+        assert_eq!((&told["results"], &told["enabled"]), (&shown["replays"], &json!(true)), "{f}");
+        assert_eq!(told["pagination"]["total_rows"], shown["total"], "{f}");
+        let tool = client.answer("get_session_replays", asked).await;
+        assert_eq!(tool["replays"][0]["replay_id"], told["results"][0]["id"], "{f}");
+    }
+
+    // Without ranges and filters: the same of all time, and web vitals day by day.
+    let external = async |rest: &str| read(shop.path(rest)).await;
+    let speed = external("/performance/{id}?range=24h").await;
+    let told = stats("performance?range=24h").await;
+    assert_eq!((&speed["summary"], &speed["summary"]["views"]), (&told["totals"], &json!(3)));
+    assert_eq!(speed["devices"][0]["device_type"], told["devices"][0]["device"]);
+    let days = list(&speed["daily_stats"]);
+    assert_eq!(days.iter().map(|day| day["views"].as_u64().unwrap()).sum::<u64>(), 3, "{speed}");
+    for (day, point) in days.iter().zip(list(&told["series"])) {
+        assert_eq!((&day["date"], vitals(day)), (&point["date"], vitals(&point)));
+    }
+    let pages = external("/performance/{id}/pages?range=24h&limit=1&offset=1").await;
+    assert_eq!((&pages["pages"][0]["url"], vitals(&pages["pages"][0])), (&json!("/q"), vitals(&told["results"][1])));
+    assert_eq!(pages["pagination"], json!({ "limit": 1, "offset": 1, "has_more": false }));
+    let second = stats("performance?range=24h&limit=1&page=2").await;
+    assert_eq!((&second["results"], &second["pagination"]["total_rows"]), (&json!([told["results"][1]]), &json!(2)));
+    let groups = external("/errors/{id}/groups").await;
+    let told = stats("errors?range=24h").await;
+    for (one, other) in list(&groups["error_groups"]).iter().zip(list(&told["results"])) {
+        assert_eq!((&one["id"], &one["occurrence_count"]), (&other["id"], &other["occurrences_total"]));
+    }
+    assert_eq!((&told["results"][1]["occurrences"], &told["results"][1]["occurrences_total"]), (&json!(2), &json!(3)));
+    let (all, some) = (external("/replays/{id}/sessions").await, stats("replays?range=24h").await);
+    assert_eq!((list(&all["sessions"]).len(), list(&some["results"]).len()), (4, 3));
+    assert_eq!(all["sessions"][0]["id"], some["results"][0]["id"]);
+    let (all, some) = (external("/heatmaps/{id}/pages").await, stats("heatmaps?range=7d").await);
+    assert_eq!(list(&all["pages"]).len(), list(&some["results"]).len());
+}
+
+/// Sabotage: take any filter for errors, pass over the level of a condition, or end files with the first page.
+#[actix_web::test]
+async fn captures_are_filtered_by_what_they_have_and_files_have_all_rows() {
+    let app = TestApp::start().await;
+    let shop = team(&app).website("shop.example");
+    record(&shop);
+    shop.edit(|settings| settings.heatmaps = true);
+    let key = shop.key("read");
+    let stats =
+        |rest: &str| app.get(&format!("/api/external/v1/stats/{rest}&site_id=shop.example&range=24h")).key(&key).send();
+    for (number, page) in [(1, "/p"), (2, "/q")] {
+        let session = format!("session-000{number}");
+        let mut hit = shop.hit(&format!("{page}?utm_source=news{number}"), &session);
+        hit["visitor_id"] = json!(format!("visitor-000{number}"));
+        shop.send(&hit).from("203.0.113.7").send().await.expect(200);
+        let seen = json!({ "view_id": format!("view-000{number}"), "seq": 0, "viewport": [1440, 900], "page": [1440, 3600],
+            "visitor_id": format!("visitor-000{number}"), "scroll": { "max": 1800, "attention": [1500, 500] } });
+        capture(&app, &shop, "heatmap", page, &session, seen).await;
+    }
+    // Heatmaps are of visitors, too; everything else has its own fields alone.
+    let of_visit = form(r#"[["is","event:page",["/q"],{"level":"visit"}]]"#);
+    for (filters, named) in [
+        ("visit:utm_source==news2".to_owned(), "visit:utm_source"),
+        (of_visit, "what else visits did"),
+        (form("event:goal==Visit /q"), "event:goal"),
+    ] {
+        let found = stats(&format!("heatmaps?filters={filters}")).await.expect(200).data();
+        assert_eq!(
+            (&found["results"][0]["path"], &found["pagination"]["total_rows"]),
+            (&json!("/q"), &json!(1)),
+            "{filters}"
+        );
+        for list in ["errors", "replays", "performance"] {
+            let reply = stats(&format!("{list}?filters={filters}")).await.expect(400);
+            let said = reply.json()["details"]["filters"].to_string();
+            assert!(said.contains(named) && said.contains("visit:browser_version"), "{list}: {said}");
+        }
+    }
+    stats("heatmaps/page?path=pricing").await.expect(400);
+    stats("heatmaps/page?page=/p").await.expect(400);
+    let without = app.get("/api/external/v1/stats/errors?range=24h").key(&key).send().await.expect(400);
+    assert_eq!(without.code(), "MISSING_SITE_ID");
+
+    // A file has all rows, under the names of their members.
+    let errors: Vec<Value> = (0..60).map(|n| error(&format!("error-{n:04}"), "gone", &format!("f{n}x"), 1)).collect();
+    for part in errors.chunks(20) {
+        capture(&app, &shop, "error", "/p", "session-0001", json!({ "errors": part })).await;
+    }
+    let file = async |path: &str| app.get(path).key(&key).send().await.expect(200).text();
+    let groups = shop.path("/errors/{id}/groups");
+    assert_eq!(file(&format!("{groups}?format=csv")).await.lines().count(), 61);
+    assert_eq!(file(&format!("{groups}?format=csv&limit=3")).await.lines().count(), 4);
+    let csv = stats("errors?format=csv").await.expect(200).text();
+    assert!(csv.starts_with("id,type,message,function,file,line,") && csv.contains(",TypeError,gone,f7x0,"), "{csv}");
+    assert_eq!(csv.lines().count(), 61);
+    capture(&app, &shop, "replay", "/p", "session-0001", recording(&app, 1, "/p", "next")).await;
+    let row = stats("replays?limit=1").await.expect(200).data()["results"][0].take();
+    let csv = stats("replays?format=csv").await.expect(200).text();
+    let columns: BTreeSet<&str> = csv.lines().next().unwrap().split(',').collect();
+    assert_eq!(columns, row.as_object().unwrap().keys().map(String::as_str).collect());
+    let csv = stats("performance?format=csv").await.expect(200).text();
+    assert!(csv.starts_with("page,views,lcp,lcp_rating,cls,cls_rating,"), "{csv}");
 }
 
 /// An error can be made to say anything. Sabotage: tell a message, a frame or a property as it came.

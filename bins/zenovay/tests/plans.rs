@@ -140,13 +140,21 @@ async fn features_are_those_of_the_plan() {
         assert_eq!(reply.json()["message"], "The plan of this workspace does not include funnels");
         assert_eq!((reply.code(), &reply.json()["details"]), ("FORBIDDEN".to_owned(), &json!("not_in_plan")));
     }
-    for (feature, rest) in
-        [("heatmaps", "/heatmaps/{id}/pages"), ("replays", "/replays/{id}/sessions"), ("errors", "/errors/{id}/groups")]
-    {
+    for (feature, rest) in [
+        ("heatmaps", "/heatmaps/{id}/pages"),
+        ("replays", "/replays/{id}/sessions"),
+        ("errors", "/errors/{id}/groups"),
+        ("heatmaps", "/stats/heatmaps?site_id={id}"),
+        ("heatmaps", "/stats/heatmaps/page?site_id={id}&path=/"),
+        ("replays", "/stats/replays?site_id={id}"),
+        ("errors", "/stats/errors?site_id={id}"),
+    ] {
         let reply = app.get(&site.path(rest)).key(&key).send().await.expect(403);
         assert_eq!(reply.json()["message"], format!("The plan of this workspace does not include {feature}"));
     }
-    // Goals are in every plan.
+    // Web vitals are in every plan, and so are goals.
+    app.get(&site.path("/stats/performance?site_id={id}")).key(&key).send().await.expect(200);
+    app.get(&site.path("/performance/{id}")).key(&key).send().await.expect(200);
     app.get(&format!("{path}/goals")).session(&owner).send().await.expect(200);
     let plan = format!("/api/teams/{}/plan", site.team.id);
     assert_eq!(app.get(&plan).session(&owner).send().await.expect(200).data()["limits"]["features"], json!([]));

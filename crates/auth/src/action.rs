@@ -60,19 +60,19 @@ actions! {
     /// Read the numbers of a website.
     ReadAnalytics: key Read, role Viewer, on Account Website;
     /// Read the heatmaps of a website.
-    ReadHeatmaps: key Read, role Viewer, on Website;
+    ReadHeatmaps: key Read, role Viewer, on Account Website;
     /// Read the funnels of a website, and how far its visits get.
     ReadFunnels: key Read, role Viewer, on Website;
     /// Add, change and remove funnels of a website.
     EditFunnels: key Write, role Editor, on Website;
     /// Read recorded sessions of a website.
-    ReadReplays: key Read, role Viewer, on Website;
+    ReadReplays: key Read, role Viewer, on Account Website;
     /// Delete a recorded session of a website.
     DeleteReplay: key Write, role Editor, on Website;
     /// Delete all recorded sessions of a website.
     DeleteReplays: key Admin, role Admin, on Website;
     /// Read the errors of a website.
-    ReadErrors: key Read, role Viewer, on Website;
+    ReadErrors: key Read, role Viewer, on Account Website;
     /// Decide about the errors of a website: resolve, ignore or reopen them.
     EditErrors: key Write, role Editor, on Website;
     /// Send events in batches.

@@ -23,11 +23,13 @@ use super::cors::Origins;
 use super::document::{self, Operation};
 use super::envelope::ApiError;
 use super::export::events;
-use super::external::{analytics, errors, heatmaps, replays, usage, visitors, websites};
+use super::external::{
+    analytics, errors, heatmaps, performance as external_performance, replays, usage, visitors, websites,
+};
 use super::guard::{ReadAnalytics, ReadFunnels};
 use super::handler::Handler;
 use super::oauth::{authorize, metadata, page, register, token};
-use super::stats::handlers as stats;
+use super::stats::{captures, handlers as stats};
 use super::{
     application, assets, batch, capture, capture_replay, cors, mcp, operations, plausible, public, response_layer,
     tracking,
@@ -232,8 +234,7 @@ fn console() -> impl IntoIterator<Item = Endpoint> {
         get(of_website!("/performance"), performance::report, "How fast pages are"),
         get(of_website!("/heatmaps"), console_heatmaps::list, "Pages with a heatmap in a view"),
         get(of_website!("/heatmaps/page"), console_heatmaps::page, "The heatmap of a page"),
-        get(of_website!("/heatmaps/snapshot"), console_heatmaps::snapshot, "A page as it was recorded")
-            .refusing([ErrorCode::NotFound]),
+        get(of_website!("/heatmaps/snapshot"), console_heatmaps::snapshot, "A page as it was recorded"),
         get(of_website!("/replays"), session_replays::list, "Recordings of sessions"),
         delete(of_website!("/replays"), session_replays::delete_all, "Delete all recordings"),
         get(of_website!("/replays/{replay_id}"), session_replays::detail, "All about a recording but its events"),
@@ -305,8 +306,23 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         get(external!("/stats/aggregate"), stats::aggregate, "Totals of any metrics"),
         get(external!("/stats/timeseries"), stats::timeseries, "A series of any metrics"),
         get(external!("/stats/breakdown"), stats::breakdown, "Any metrics by the values of a property"),
+        get(
+            external!("/stats/performance"),
+            captures::performance,
+            "Web vitals: in all, by device, over time, by page",
+        ),
+        get(external!("/stats/errors"), captures::errors, "Groups of errors in a range"),
+        get(external!("/stats/heatmaps"), captures::heatmaps, "Pages with a heatmap in a range"),
+        get(external!("/stats/heatmaps/page"), captures::heatmap, "The heatmap of a page in a range"),
+        get(external!("/stats/replays"), captures::replays, "Recorded sessions of a range"),
         get(external!("/export/{website_id}/events"), events::manifest, "The parts of an export of events"),
         get(external!("/export/{website_id}/events/{part}"), events::part, "A part of an export of events"),
+        get(
+            external!("/performance/{website_id}"),
+            external_performance::overview,
+            "Web vitals, and those of each day",
+        ),
+        get(external!("/performance/{website_id}/pages"), external_performance::pages, "Web vitals of each page"),
         get(external!("/heatmaps/{website_id}/pages"), heatmaps::pages, "Pages with a heatmap"),
         get(external!("/replays/{website_id}/sessions"), replays::sessions, "Recorded sessions"),
         get(external!("/errors/{website_id}/groups"), errors::groups, "Groups of errors"),

@@ -242,10 +242,10 @@ interface Picture {
 
 /** The recorded page, where there is one. */
 function usePicture(url: string): Picture {
-  const { data, error, stale } = useUrl<Snapshot>(url);
+  const { data, error, stale } = useUrl<{ readonly snapshot: Snapshot | null }>(url);
   const [failed, setFailed] = useState<string>();
   useEffect(() => setFailed(undefined), [url]);
-  const snapshot = error || stale || failed !== undefined ? undefined : data;
+  const snapshot = (error || stale || failed !== undefined ? undefined : data?.snapshot) ?? undefined;
   const page = useMemo(() => snapshot && new RecordedPage(snapshot.node), [snapshot]);
   const [width = PLAIN[0], height = PLAIN[1]] = snapshot?.viewport ?? [];
   return {
@@ -253,7 +253,7 @@ function usePicture(url: string): Picture {
     viewport: { width, height },
     isAwaited: stale || (data === undefined && error === undefined),
     words({ versions }, zone) {
-      if (failed !== undefined || (error && error.status !== 404)) return "The recorded page could not be loaded. Clicks stand where they were made.";
+      if (failed !== undefined || error) return "The recorded page could not be loaded. Clicks stand where they were made.";
       if (!page || !snapshot) return "This page was not recorded. Clicks stand where they were made.";
       const at = versions.findIndex(({ dom }) => dom === page.structure);
       // The newest is the first, and there may be more than are told.

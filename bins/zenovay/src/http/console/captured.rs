@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use zenovay_capture::{CaptureError, Filter as Captured, HeatFilter, Row};
 use zenovay_domain::{Dimension, TimeRange, Timestamp, VisitorId};
 use zenovay_query::{Condition, Field, Filter, Query as EventQuery, Question as EventQuestion};
+use zenovay_stats::Filters;
 
 use super::reader::Question;
 use super::view::View;
@@ -54,17 +55,11 @@ impl Kept {
     /// # Errors
     /// A 400 that names what captures cannot be filtered by.
     pub(super) fn of(view: &View) -> Result<Self, ApiError> {
-        let unknown = |what: &str| {
-            let by = CAPTURED_BY.join(", ");
-            ApiError::invalid(
-                "f",
-                format!("{what}: heatmaps, replays, errors and page speed are filtered by {by} alone"),
-            )
-        };
-        if view.filters.goals.is_some() {
-            return Err(unknown("goal"));
+        if let Some(lacking) = Lacking::of(&view.filters) {
+            let (what, by) = (lacking.in_view(), CAPTURED_BY.join(", "));
+            let problem = format!("{what}: heatmaps, replays, errors and page speed are filtered by {by} alone");
+            return Err(ApiError::invalid("f", problem));
         }
-        check(&view.filters.rest).map_err(|what| unknown(&what))?;
         Ok(Self { filter: view.filters.rest.clone(), range: view.range, remembered: RefCell::default() })
     }
 
@@ -167,24 +162,54 @@ fn value<'a>(field: &Field, row: &Row<'a>) -> Option<&'a str> {
     }
 }
 
+/// What filters can be about and captures do not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::http) enum Lacking {
+    /// A goal.
+    Goal,
+    /// A field.
+    Field(Field),
+    /// What the event was, or what else a visit or a visitor did.
+    Other,
+}
+
+impl Lacking {
+    /// What `filters` are about and captures do not have, the first of it.
+    pub(in crate::http) fn of(filters: &Filters) -> Option<Self> {
+        if filters.goals.is_some() {
+            return Some(Self::Goal);
+        }
+        check(&filters.rest).err()
+    }
+
+    /// Its name in a view.
+    fn in_view(&self) -> String {
+        match self {
+            Self::Goal => "goal".to_owned(),
+            Self::Field(Field::Dimension(dimension)) => dimension.as_str().to_owned(),
+            Self::Field(Field::EntryPage) => "entry_page".to_owned(),
+            Self::Field(Field::ExitPage) => "exit_page".to_owned(),
+            Self::Field(Field::Property(name)) => format!("prop.{name}"),
+            _ => "this".to_owned(),
+        }
+    }
+}
+
 /// Whether captures have everything that `filter` is about.
 ///
 /// # Errors
 /// What they do not have.
-fn check(filter: &Filter) -> Result<(), String> {
-    let nothing = Row::default();
+fn check(filter: &Filter) -> Result<(), Lacking> {
     match filter {
         Filter::All(filters) | Filter::Any(filters) => filters.iter().try_for_each(check),
         Filter::Not(filter) => check(filter),
-        Filter::Is(condition) if value(&condition.field, &nothing).is_some() => Ok(()),
-        Filter::Is(condition) => Err(match &condition.field {
-            Field::Dimension(dimension) => dimension.as_str().to_owned(),
-            Field::EntryPage => "entry_page".to_owned(),
-            Field::ExitPage => "exit_page".to_owned(),
-            Field::Property(name) => format!("prop.{name}"),
-            _ => "this".to_owned(),
-        }),
-        _ => Err("this".to_owned()),
+        // A capture knows nothing of the rest of the visit.
+        Filter::Is(condition) if condition.level.is_some_and(|level| level != condition.field.level()) => {
+            Err(Lacking::Other)
+        }
+        Filter::Is(condition) if value(&condition.field, &Row::default()).is_some() => Ok(()),
+        Filter::Is(condition) => Err(Lacking::Field(condition.field.clone())),
+        _ => Err(Lacking::Other),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use zenovay_capture::{
     CaptureError, Captures, ErrorDetail, ErrorGroup, ErrorsIn, Frame, GroupId, GroupQuery, HistoryEntry, KeptSourceMap,
@@ -184,6 +184,44 @@ impl From<&ErrorGroup> for ShownGroup {
     }
 }
 
+impl From<[u64; 3]> for StatusCounts {
+    fn from([unresolved, resolved, ignored]: [u64; 3]) -> Self {
+        Self { unresolved, resolved, ignored }
+    }
+}
+
+/// The columns of a file of groups.
+pub(in crate::http) const COLUMNS: &[&str] = &[
+    "id",
+    "type",
+    "message",
+    "function",
+    "file",
+    "line",
+    "release",
+    "status",
+    "occurrences",
+    "visitors",
+    "occurrences_total",
+    "visitors_total",
+    "first_seen_at",
+    "last_seen_at",
+];
+
+impl GroupInView {
+    /// As a row of a file.
+    pub(in crate::http) fn flat(&self) -> Value {
+        let Self { group, occurrences, visitors, .. } = self;
+        let place = group.culprit.as_ref();
+        json!({ "id": group.id, "type": group.kind, "message": group.message,
+            "function": place.map(|frame| &frame.function), "file": place.map(|frame| &frame.file),
+            "line": place.map(|frame| frame.line), "release": group.release, "status": group.status,
+            "occurrences": occurrences, "visitors": visitors, "occurrences_total": group.occurrences_total,
+            "visitors_total": group.visitors_total, "first_seen_at": group.first_seen_at,
+            "last_seen_at": group.last_seen_at })
+    }
+}
+
 impl From<ErrorsIn> for GroupInView {
     fn from(found: ErrorsIn) -> Self {
         let ErrorsIn { group, occurrences, visitors, series, .. } = found;
@@ -277,12 +315,24 @@ pub async fn list(
     let (Paged(page), (chosen, params)) = query.read(question.now)?;
     let view = question.view(&params).await?;
     let range = ShownRange::of(&view);
-    let (mut found, [unresolved, resolved, ignored]) = groups_in(&question, view, chosen.status).await?;
-    chosen.choose(&mut found);
+    let (found, counts) = chosen_in(&question, view, &chosen).await?;
     let total = found.len() as u64;
     let groups = found.into_iter().skip(page.offset).take(page.limit).map(GroupInView::from).collect();
-    let counts = StatusCounts { unresolved, resolved, ignored };
     Ok(Success::new(ErrorGroupsInView { range, groups, total, counts }, question.now))
+}
+
+/// The groups of errors in a view that are `chosen`, in their order; and how many groups of the website have each status.
+///
+/// # Errors
+/// As [`groups_in`].
+pub(in crate::http) async fn chosen_in(
+    question: &Question,
+    view: View,
+    chosen: &Chosen,
+) -> Result<(Vec<ErrorsIn>, StatusCounts), ApiError> {
+    let (mut found, counts) = groups_in(question, view, chosen.status).await?;
+    chosen.choose(&mut found);
+    Ok((found, counts.into()))
 }
 
 /// The groups of errors in a view with this status, or with any, the one that occurred last first; and how many groups of the

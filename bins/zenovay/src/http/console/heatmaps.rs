@@ -111,6 +111,17 @@ impl From<HeatPage> for HeatmapInView {
     }
 }
 
+impl HeatmapInView {
+    /// As a row of a file.
+    pub(in crate::http) fn flat(&self) -> Value {
+        let Self { path, clicks, rage_clicks, dead_clicks, views, average_depth, devices, last_at } = self;
+        let ViewsByClass { desktop, tablet, phone } = devices;
+        json!({ "path": path, "clicks": clicks, "rage_clicks": rage_clicks, "dead_clicks": dead_clicks,
+            "views": views, "average_depth": average_depth, "desktop": desktop, "tablet": tablet, "phone": phone,
+            "last_at": last_at })
+    }
+}
+
 /// Which pages of a view are asked for.
 pub struct PagesParams {
     asked: PagesAsked,
@@ -119,7 +130,7 @@ pub struct PagesParams {
 
 /// Which pages, and in which order.
 #[derive(Default)]
-pub(in crate::http) struct PagesAsked {
+pub struct PagesAsked {
     /// Devices of this class; without it, all.
     pub(in crate::http) class: Option<DeviceClass>,
     /// Pages with this in their path, in any case.
@@ -152,7 +163,7 @@ const SORT_NAMES: [&str; 12] = [
     "-last_at",
 ];
 
-impl QueryParams for PagesParams {
+impl QueryParams for PagesAsked {
     fn read(params: &mut Params, _: Timestamp) -> Self {
         let words = "Devices of this class; without it, all.";
         let class = params.one_of("device", &CLASSES, None, words).and_then(DeviceClass::from_name);
@@ -165,13 +176,18 @@ impl QueryParams for PagesParams {
         let name = params.one_of("sort", &SORT_NAMES, Some("clicks"), words).unwrap_or("clicks");
         let (name, is_reversed) = name.strip_prefix('-').map_or((name, false), |name| (name, true));
         let by = SORTS.iter().find(|(known, _)| *known == name).map_or(HeatSortBy::Clicks, |(_, by)| *by);
-        let asked = PagesAsked { class, contains, sort: HeatSort { by, is_reversed } };
-        Self { asked, format: Format::read_file(params) }
+        Self { class, contains, sort: HeatSort { by, is_reversed } }
+    }
+}
+
+impl QueryParams for PagesParams {
+    fn read(params: &mut Params, now: Timestamp) -> Self {
+        Self { asked: PagesAsked::read(params, now), format: Format::read_file(params) }
     }
 }
 
 /// The columns of a file of pages.
-const COLUMNS_OF_PAGES: &[&str] = &[
+pub(in crate::http) const COLUMNS_OF_PAGES: &[&str] = &[
     "path",
     "clicks",
     "rage_clicks",
@@ -198,15 +214,7 @@ pub async fn list(
         let view = question.view(&params).await?;
         let name = sheet_name(&question.website, "heatmaps", &view);
         let found = pages_in(&question, view, asked, 0, usize::MAX).await?;
-        let row = |page: HeatPage| {
-            let HeatmapInView { path, clicks, rage_clicks, dead_clicks, views, average_depth, devices, last_at } =
-                page.into();
-            let ViewsByClass { desktop, tablet, phone } = devices;
-            json!({ "path": path, "clicks": clicks, "rage_clicks": rage_clicks, "dead_clicks": dead_clicks,
-                "views": views, "average_depth": average_depth, "desktop": desktop, "tablet": tablet, "phone": phone,
-                "last_at": last_at })
-        };
-        let rows: Vec<Value> = found.pages.into_iter().map(row).collect();
+        let rows: Vec<Value> = found.pages.into_iter().map(|page| HeatmapInView::from(page).flat()).collect();
         return Ok(Listed::file(format, &name, COLUMNS_OF_PAGES, &rows));
     }
     let answer = question.answer(move |question| async move {
@@ -246,6 +254,14 @@ pub(in crate::http) async fn pages_in(
 pub struct PageHeatmap {
     /// What was counted.
     range: ShownRange,
+    /// The heatmap.
+    #[serde(flatten)]
+    heat: ShownHeat,
+}
+
+/// The heatmap of a page for one class of devices.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ShownHeat {
     /// The path of the page.
     #[schema(examples("/pricing"))]
     page: String,
@@ -390,15 +406,20 @@ pub struct PageParams {
 
 /// The path of a page, which must be named.
 pub(super) fn page_param(params: &mut Params) -> String {
+    path_param(params, "page")
+}
+
+/// The same by another name.
+pub(in crate::http) fn path_param(params: &mut Params, name: &'static str) -> String {
     params.declare(|| {
-        Parameter::query("page", "The path of the page.")
+        Parameter::query(name, "The path of the page.")
             .required()
             .schema(json!({ "type": "string" }))
             .example("/pricing")
     });
-    let page = params.get("page").unwrap_or("").to_owned();
+    let page = params.get(name).unwrap_or("").to_owned();
     if let Some(problem) = path_problem(&page) {
-        params.problem("page", problem);
+        params.problem(name, problem);
     }
     page
 }
@@ -410,7 +431,7 @@ pub(in crate::http) fn path_problem(path: &str) -> Option<&'static str> {
 }
 
 /// The class of devices that is asked for.
-pub(super) fn class_param(params: &mut Params) -> DeviceClass {
+pub(in crate::http) fn class_param(params: &mut Params) -> DeviceClass {
     let default = DeviceClass::Desktop;
     let words = "Devices of this class, by the width of the window: from 1,024 and from 600 pixels on.";
     let named = params.one_of("device", &CLASSES, Some(default.as_str()), words);
@@ -424,7 +445,8 @@ impl QueryParams for PageParams {
 }
 
 /// The columns of a file of elements.
-const COLUMNS: &[&str] = &["address", "label", "clicks", "rage_clicks", "dead_clicks", "x", "y"];
+pub(in crate::http) const COLUMNS_OF_ELEMENTS: &[&str] =
+    &["address", "label", "clicks", "rage_clicks", "dead_clicks", "x", "y"];
 
 /// The heatmap of a page for one class of devices, in a view, with filters as for the list. It is empty when nothing is known
 /// of the page.
@@ -438,21 +460,15 @@ pub async fn page(
     let (limit, (PageParams { page, class, format }, params)) = query.read(question.now)?;
     if let Some(format) = accept.file(format) {
         let view = question.view(&params).await?;
-        let (range, name) = (ShownRange::of(&view), sheet_name(&question.website, "heatmap", &view));
+        let name = sheet_name(&question.website, "heatmap", &view);
         let found = heatmap_in(&question, view, page.clone(), class, usize::MAX).await?;
-        let row = |element: &ElementInView| {
-            let ElementInView { address, label, clicks, rage_clicks, dead_clicks, at: [x, y], .. } = element;
-            json!({ "address": address, "label": label, "clicks": clicks, "rage_clicks": rage_clicks,
-                "dead_clicks": dead_clicks, "x": x, "y": y })
-        };
-        let rows: Vec<Value> = PageHeatmap::new(range, page, class, found).elements.iter().map(row).collect();
-        return Ok(Listed::file(format, &name, COLUMNS, &rows));
+        return Ok(Listed::file(format, &name, COLUMNS_OF_ELEMENTS, &ShownHeat::new(page, class, found).rows()));
     }
     let answer = question.answer(move |question| async move {
         let view = question.view(&params).await?;
         let range = ShownRange::of(&view);
         let found = heatmap_in(&question, view, page.clone(), class, limit.0).await?;
-        Ok(Success::new(PageHeatmap::new(range, page, class, found), question.now))
+        Ok(Success::new(PageHeatmap { range, heat: ShownHeat::new(page, class, found) }, question.now))
     });
     answer.await.map(Listed::Json)
 }
@@ -478,7 +494,15 @@ pub(in crate::http) async fn heatmap_in(
     found.await
 }
 
-/// A page as it was recorded, to be drawn under its heatmap.
+/// What can be drawn under the heatmap of a page.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Snapshot {
+    /// The page as it was recorded last; null when no recording has it.
+    #[schema(required = true)]
+    snapshot: Option<RecordedPage>,
+}
+
+/// A page as it was recorded.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RecordedPage {
     /// When.
@@ -508,18 +532,20 @@ pub async fn snapshot(
     reader: Console<ReadHeatmaps>,
     state: web::Data<AppState>,
     query: Query<SnapshotParams>,
-) -> Result<Success<RecordedPage>, ApiError> {
+) -> Result<Success<Snapshot>, ApiError> {
     let question = Question::of(&reader, &state);
     let (SnapshotParams { page, class }, website) = (query.read(question.now)?, question.id());
     let found = off_the_worker(&state, move |state| state.captures.page_snapshot(website, &page, class.widths()));
-    let unknown = || ApiError::not_found("No recording has the page");
-    let PageSnapshot { at, width, height, node } = found.await?.ok_or_else(unknown)?;
-    let node = RawValue::from_string(node).map_err(|_damaged| unknown())?;
-    Ok(Success::new(RecordedPage { recorded_at: Instant(at), viewport: [width, height], node }, question.now))
+    let snapshot = found.await?.and_then(|PageSnapshot { at, width, height, node }| {
+        // What is damaged cannot be drawn.
+        let node = RawValue::from_string(node).ok()?;
+        Some(RecordedPage { recorded_at: Instant(at), viewport: [width, height], node })
+    });
+    Ok(Success::new(Snapshot { snapshot }, question.now))
 }
 
-impl PageHeatmap {
-    fn new(range: ShownRange, page: String, class: DeviceClass, heat: Heatmap) -> Self {
+impl ShownHeat {
+    pub(in crate::http) fn new(page: String, class: DeviceClass, heat: Heatmap) -> Self {
         let size = heat.page.unwrap_or_default().map(f64::from);
         let element = |element: ElementHeat| {
             let ElementHeat { address, label, clicks, rage_clicks, dead_clicks, at, cells } = element;
@@ -533,7 +559,6 @@ impl PageHeatmap {
             _ => None,
         };
         Self {
-            range,
             page,
             device: class.as_str(),
             devices: heat.views_by_class.into(),
@@ -558,5 +583,15 @@ impl PageHeatmap {
             moves: Grid::of_page(heat.moves),
             versions: heat.versions.into_iter().map(VersionInView::from).collect(),
         }
+    }
+
+    /// The elements as rows of a file.
+    pub(in crate::http) fn rows(&self) -> Vec<Value> {
+        let row = |element: &ElementInView| {
+            let ElementInView { address, label, clicks, rage_clicks, dead_clicks, at: [x, y], .. } = element;
+            json!({ "address": address, "label": label, "clicks": clicks, "rage_clicks": rage_clicks,
+                "dead_clicks": dead_clicks, "x": x, "y": y })
+        };
+        self.elements.iter().map(row).collect()
     }
 }

@@ -2,9 +2,9 @@
 
 use actix_web::web;
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
-use zenovay_capture::{MetricSummary, Metrics, PageVitals, Vital, VitalsQuery, VitalsReport};
-use zenovay_domain::Timestamp;
+use zenovay_capture::{Bucketed, MetricSummary, Metrics, PageVitals, Vital, VitalsQuery, VitalsReport};
 
 use super::Console;
 use super::captured::{Kept, buckets};
@@ -96,7 +96,7 @@ pub struct SpeedOf {
     metrics: ShownMetrics,
 }
 
-/// The values that three quarters of the page views of a bucket do not exceed; null without a value.
+/// How fast pages were in a bucket.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SpeedAt {
     /// Where the bucket begins.
@@ -104,19 +104,27 @@ pub struct SpeedAt {
     /// Page views that were measured.
     #[schema(examples(150))]
     views: u64,
-    /// Largest contentful paint.
+    /// The values.
+    #[serde(flatten)]
+    values: ShownVitals,
+}
+
+/// The values that three quarters of the page views do not exceed; null without a value.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ShownVitals {
+    /// Largest contentful paint, in milliseconds.
     #[schema(required = true, examples(2104.5))]
     lcp: Option<f64>,
     /// Cumulative layout shift.
     #[schema(required = true, examples(0.08))]
     cls: Option<f64>,
-    /// Interaction to next paint.
+    /// Interaction to next paint, in milliseconds.
     #[schema(required = true, examples(120.0))]
     inp: Option<f64>,
-    /// First contentful paint.
+    /// First contentful paint, in milliseconds.
     #[schema(required = true, examples(1300.0))]
     fcp: Option<f64>,
-    /// Time to first byte.
+    /// Time to first byte, in milliseconds.
     #[schema(required = true, examples(310.0))]
     ttfb: Option<f64>,
 }
@@ -146,9 +154,30 @@ impl From<PageVitals> for SpeedOf {
     }
 }
 
-impl SpeedAt {
-    fn new(at: Timestamp, views: u64, [lcp, cls, inp, fcp, ttfb]: [Option<f64>; 5]) -> Self {
-        Self { at: Instant(at), views, lcp, cls, inp, fcp, ttfb }
+impl From<[Option<f64>; 5]> for ShownVitals {
+    fn from([lcp, cls, inp, fcp, ttfb]: [Option<f64>; 5]) -> Self {
+        Self { lcp, cls, inp, fcp, ttfb }
+    }
+}
+
+impl From<Bucketed> for SpeedAt {
+    fn from(Bucketed { at, views, p75 }: Bucketed) -> Self {
+        Self { at: Instant(at), views, values: p75.into() }
+    }
+}
+
+impl ShownMetrics {
+    /// The columns that [`flat`](Self::flat) fills.
+    pub(in crate::http) const COLUMNS: [&'static str; 10] =
+        ["lcp", "lcp_rating", "cls", "cls_rating", "inp", "inp_rating", "fcp", "fcp_rating", "ttfb", "ttfb_rating"];
+
+    /// The values and their ratings as members of a row of a file.
+    pub(in crate::http) fn flat(&self) -> impl Iterator<Item = (String, Value)> {
+        let metrics = [&self.lcp, &self.cls, &self.inp, &self.fcp, &self.ttfb];
+        let cells = metrics.map(|metric| metric.as_ref().map(|metric| (metric.p75, metric.rating)));
+        let values =
+            cells.into_iter().flat_map(|cell| [json!(cell.map(|(p75, _)| p75)), json!(cell.map(|(_, rating)| rating))]);
+        Self::COLUMNS.into_iter().map(str::to_owned).zip(values)
     }
 }
 
@@ -170,7 +199,7 @@ pub async fn report(
         devices: report.devices.into_iter().map(SpeedOf::from).collect(),
         pages: report.pages.into_iter().map(SpeedOf::from).collect(),
         pages_total: report.pages_total,
-        series: report.series.into_iter().map(|at| SpeedAt::new(at.at, at.views, at.p75)).collect(),
+        series: report.series.into_iter().map(SpeedAt::from).collect(),
     };
     Ok(Success::new(speed, question.now))
 }

@@ -121,6 +121,35 @@ pub struct ShownReplay {
     kept_until: Option<Instant>,
 }
 
+/// The columns of a file of recordings, which are the members of a row.
+pub(in crate::http) const COLUMNS: &[&str] = &[
+    "id",
+    "visitor",
+    "session",
+    "started_at",
+    "ended_at",
+    "duration",
+    "active",
+    "entry_page",
+    "exit_page",
+    "pages",
+    "clicks",
+    "errors",
+    "events",
+    "chunks",
+    "missing",
+    "bytes",
+    "country",
+    "device",
+    "browser",
+    "os",
+    "width",
+    "height",
+    "masked_inputs",
+    "kept_until",
+    "moment_ms",
+];
+
 #[expect(clippy::cast_precision_loss, reason = "a recording is shorter than 2^52 milliseconds")]
 fn seconds(millis: i64) -> f64 {
     millis as f64 / 1_000.0
@@ -232,16 +261,31 @@ pub async fn list(
     let question = Question::of(&reader, &state);
     let (Paged(page), (asked, params)) = query.read(question.now)?;
     let view = question.view(&params).await?;
-    let (range, at) = (ShownRange::of(&view), asked.at);
-    let Replays { replays, total } = replays_in(&question, view, asked, page.offset, page.limit).await?;
+    let range = ShownRange::of(&view);
+    let (replays, total) = shown_in(&question, view, asked, page.offset, page.limit).await?;
+    let enabled = is_recording(&question.website);
+    Ok(Success::new(ReplaysInView { range, enabled, total, replays }, question.now))
+}
+
+/// The same recordings as [`replays_in`] tells, as answers have them, and how many there are in the view.
+///
+/// # Errors
+/// As [`replays_in`].
+pub(in crate::http) async fn shown_in(
+    question: &Question,
+    view: View,
+    asked: ReplayParams,
+    offset: usize,
+    limit: usize,
+) -> Result<(Vec<ReplayInView>, u64), ApiError> {
+    let at = asked.at;
+    let Replays { replays, total } = replays_in(question, view, asked, offset, limit).await?;
     let shown = |replay: Replay| {
         let length = replay.ended_at.as_millis() - replay.started_at.as_millis();
         let moment_ms = at.map(|at| (at.as_millis() - replay.started_at.as_millis()).clamp(0, length));
         ReplayInView { replay: replay.into(), moment_ms }
     };
-    let replays = replays.into_iter().map(shown).collect();
-    let enabled = is_recording(&question.website);
-    Ok(Success::new(ReplaysInView { range, enabled, total, replays }, question.now))
+    Ok((replays.into_iter().map(shown).collect(), total))
 }
 
 /// So many recordings in a view, from `offset` on, that are also what `asked` says.

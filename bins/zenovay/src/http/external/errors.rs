@@ -22,10 +22,10 @@ pub async fn groups(
 ) -> Result<Listed<Success<ErrorGroups>>, ApiError> {
     let now = state.clock.now();
     let (Limit(limit), (Status(status), formatted)) = query.read(now)?;
-    let website = key.resource.id;
+    let (website, format) = (key.resource.id, accept.or(formatted.format));
+    let limit = if format == Format::Json { limit } else { formatted.rows };
     let groups = off_the_worker(&state, move |state| state.captures.error_groups(website, status, limit));
     let answer = ErrorGroups { error_groups: groups.await?.into_iter().map(ErrorGroup::from).collect() };
-    let format = accept.or(formatted.format);
     if format != Format::Json {
         let name = SheetName::plain(&format!("{}_errors", key.resource.domain));
         return Ok(Listed::file(format, &name, COLUMNS, &answer.error_groups));

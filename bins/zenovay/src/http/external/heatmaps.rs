@@ -37,14 +37,14 @@ pub async fn pages(
 ) -> Result<Listed<Success<HeatmapPages>>, ApiError> {
     let now = state.clock.now();
     let (limit, (sort, formatted)) = query.read(now)?;
-    let website = key.resource.id;
+    let (website, format) = (key.resource.id, accept.or(formatted.format));
+    let limit = if format == Format::Json { limit.0 } else { formatted.rows };
     let found = off_the_worker(&state, move |state| {
         let filter = HeatFilter::ALL;
-        let query = HeatPagesQuery { sort: sort.0, filter, class: None, contains: "", offset: 0, limit: limit.0 };
+        let query = HeatPagesQuery { sort: sort.0, filter, class: None, contains: "", offset: 0, limit };
         state.captures.heat_pages(website, &query)
     });
     let answer = HeatmapPages { pages: found.await?.pages.into_iter().map(HeatmapPage::from).collect() };
-    let format = accept.or(formatted.format);
     if format != Format::Json {
         let name = SheetName::plain(&format!("{}_heatmaps", key.resource.domain));
         return Ok(Listed::file(format, &name, COLUMNS, &answer.pages));

@@ -4,6 +4,7 @@
 pub mod analytics;
 pub mod errors;
 pub mod heatmaps;
+pub mod performance;
 pub mod replays;
 pub mod usage;
 pub mod visitors;

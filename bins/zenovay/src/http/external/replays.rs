@@ -23,17 +23,17 @@ pub async fn sessions(
 ) -> Result<Listed<Success<ReplaySessions>>, ApiError> {
     let now = state.clock.now();
     let (Paged(page), formatted) = query.read(now)?;
-    let website = key.resource.id;
+    let (website, format) = (key.resource.id, accept.or(formatted.format));
+    let limit = if format == Format::Json { page.limit } else { formatted.rows };
     let found = off_the_worker(&state, move |state| {
         let range = TimeRange::new(Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MAX));
         let query = ReplayQuery::of(Filter { range, keep: None });
-        state.captures.replays(website, &query, page.offset, page.limit)
+        state.captures.replays(website, &query, page.offset, limit)
     });
     let Replays { replays, total } = found.await?;
     let has_more = total > (page.offset + replays.len()) as u64;
     let sessions = replays.into_iter().map(ReplaySession::from).collect();
     let answer = ReplaySessions { sessions, pagination: page.answer(has_more) };
-    let format = accept.or(formatted.format);
     if format != Format::Json {
         let name = SheetName::plain(&format!("{}_replays", key.resource.domain));
         return Ok(Listed::file(format, &name, COLUMNS, &answer.sessions));

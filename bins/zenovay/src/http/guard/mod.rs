@@ -37,9 +37,9 @@ pub use self::permission::{
     Account, ChangeRole, CreateWebsite, DeleteReplay, DeleteReplays, DeleteTeam, DeleteWebsite, EditErrors,
     EditFunnels, EditTeam, EditWebsite, EraseVisitor, ExportEvents, ExportVisitor, Found, IngestBatch, InvitationsOf,
     InviteMember, ListWebsites, ManageAccount, ManageBilling, ManageKeys, ManageOwnKeys, ManageStatus, ManageTeamKeys,
-    Operators, PathValues, Permission, ReadAnalytics, ReadAudit, ReadDoctor, ReadErrors, ReadFunnels, ReadHeatmaps,
-    ReadLongQuestion, ReadReplays, ReadStats, ReadTeam, ReadUsage, ReadWebsite, RemoveMember, Resource,
-    TakeBackInvitation, TeamMember, TransferTeam,
+    OfNamedWebsite, Operators, PathValues, Permission, ReadAnalytics, ReadAudit, ReadDoctor, ReadErrorStats,
+    ReadErrors, ReadFunnels, ReadHeatmapStats, ReadHeatmaps, ReadLongQuestion, ReadReplayStats, ReadReplays, ReadStats,
+    ReadTeam, ReadUsage, ReadWebsite, RemoveMember, Resource, TakeBackInvitation, TeamMember, TransferTeam,
 };
 pub use self::person::{Person, SessionReport};
 pub use self::refusal::AccessRefusal;
@@ -297,7 +297,7 @@ impl<I: Identity> Authorized<CreateWebsite, I> {
     }
 }
 
-impl Authorized<ReadStats, KeyHolder> {
+impl<P: OfNamedWebsite> Authorized<P, KeyHolder> {
     /// The website that a question names by its id or its domain, if the key reaches it, and for whom queries about it
     /// are. Of several websites with the domain it is the oldest that the key reaches, those first whose team has the API.
     ///
@@ -328,7 +328,7 @@ impl Authorized<ReadStats, KeyHolder> {
                     websites.into_iter().nth(open).map(Arc::new)
                 }
             };
-            permit(Principal::Key(&credential), ReadStats::ACTION, Found::website(website), &state.plans)
+            permit(Principal::Key(&credential), P::ACTION, Found::website(website), &state.plans)
         });
         let found = find.await.map_err(|_panicked| AccessRefusal::Failed).flatten();
         let website = found.inspect_err(AccessRefusal::count)?;

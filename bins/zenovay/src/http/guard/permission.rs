@@ -246,14 +246,30 @@ macro_rules! permissions {
     )* };
 }
 
-/// [`Action::ReadAnalytics`] of websites that the request names elsewhere than in its path: each is decided about when it is
-/// known, see [`super::Authorized::website`].
-#[derive(Debug, Clone, Copy)]
-pub struct ReadStats;
+/// What may be read of websites that the request names elsewhere than in its path: each is decided about when it is known, see
+/// [`super::Authorized::website`].
+pub trait OfNamedWebsite: Permission<Resource = Account> {}
 
-impl Permission for ReadStats {
-    const ACTION: Action = Action::ReadAnalytics;
-    type Resource = Account;
+macro_rules! of_named_websites {
+    ($($name:ident: $action:ident;)*) => { $(
+        #[doc = concat!("[`Action::", stringify!($action), "`] of a website that the query names.")]
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+
+        impl Permission for $name {
+            const ACTION: Action = Action::$action;
+            type Resource = Account;
+        }
+
+        impl OfNamedWebsite for $name {}
+    )* };
+}
+
+of_named_websites! {
+    ReadStats: ReadAnalytics;
+    ReadErrorStats: ReadErrors;
+    ReadHeatmapStats: ReadHeatmaps;
+    ReadReplayStats: ReadReplays;
 }
 
 /// What a question that takes long is about, if there is such a question: whose it is is looked at when it is known who asks.

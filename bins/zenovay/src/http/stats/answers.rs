@@ -464,6 +464,7 @@ pub trait HasResults {
     fn schema(operation: &mut Operation) -> Value;
 }
 
+/// Says of answers what their results are.
 macro_rules! has_results {
     ($($answer:ty => $results:ty, $schema:expr;)*) => { $(
         impl HasResults for $answer {
@@ -480,7 +481,9 @@ macro_rules! has_results {
     )* };
 }
 
-fn list_of<T: ToSchema>(operation: &mut Operation) -> Value {
+pub(super) use has_results;
+
+pub(super) fn list_of<T: ToSchema>(operation: &mut Operation) -> Value {
     json!({ "type": "array", "items": operation.schema::<T>() })
 }
 

@@ -4,6 +4,7 @@
 //! answered.
 
 pub mod answers;
+pub mod captures;
 pub mod explain;
 pub mod handlers;
 pub mod params;

@@ -90,7 +90,7 @@ impl Common {
     }
 }
 
-fn site(params: &mut Params) -> String {
+pub(super) fn site(params: &mut Params) -> String {
     params.declare(|| {
         Parameter::query("site_id", "The id or the domain of the website.").required().example("example.com")
     });
@@ -102,7 +102,7 @@ fn site(params: &mut Params) -> String {
     named
 }
 
-fn zone(params: &mut Params) -> Zone {
+pub(super) fn zone(params: &mut Params) -> Zone {
     params.declare(|| {
         let words = "The zone in which days are cut: a name of the IANA database.";
         Parameter::query("timezone", words)
@@ -120,7 +120,7 @@ fn zone(params: &mut Params) -> Zone {
 }
 
 /// `from` and `to` before `range` before `period`, and whether the period is of months.
-fn range(params: &mut Params, zone: &Zone, now: Timestamp) -> (TimeRange, bool) {
+pub(super) fn range(params: &mut Params, zone: &Zone, now: Timestamp) -> (TimeRange, bool) {
     let until_now = now.plus_millis(1);
     let from = day(params, "from", "The first day, in `timezone`. Wins over `range` and `period`.");
     let to = day(params, "to", "The last day, in `timezone`; until now where it is absent.");
@@ -228,7 +228,7 @@ fn quoted(text: &str) -> String {
     format!("{:?}", text.chars().take(60).collect::<String>())
 }
 
-fn filters(params: &mut Params) -> Filters {
+pub(super) fn filters(params: &mut Params) -> Filters {
     params.declare(|| {
         let words = "Which events and visits count: conditions such as `visit:country==DE|AT;event:page!=/blog/*`, or an array \
                      such as `[[\"is\",\"visit:country\",[\"DE\"]],[\"not\",[\"contains\",\"event:page\",[\"/blog\"]]]]`. \
@@ -318,6 +318,45 @@ impl QueryParams for AggregateParams {
     }
 }
 
+/// The width of the buckets of a series of `range`.
+pub(super) fn interval(params: &mut Params, range: TimeRange, is_of_months: bool) -> Interval {
+    let words = "The width of the buckets, cut in `timezone`; `date` is another name of `day`. Without it months for \
+                 periods of months and years, days for others.";
+    let named = params.one_of("interval", &["hour", "day", "date", "week", "month"], None, words);
+    let interval = match named {
+        Some("hour") => Interval::Hour,
+        Some("week") => Interval::Week,
+        Some("month") => Interval::Month,
+        None if is_of_months => Interval::Month,
+        _ => Interval::Day,
+    };
+    if interval == Interval::Hour && range.duration_ms() / 3_600_000 > BUCKETS_MAX {
+        params.problem("interval", format!("more than {BUCKETS_MAX} hours; use days"));
+    }
+    interval
+}
+
+/// Which rows of a list are asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AskedRows {
+    /// How many of a page at most.
+    pub(super) limit: usize,
+    /// How many of a file at most.
+    pub(super) file_rows: usize,
+    /// How many to skip.
+    pub(super) offset: usize,
+}
+
+impl AskedRows {
+    /// Reads `limit` and `page`, which is described so.
+    pub(super) fn read(params: &mut Params, description: &'static str) -> Self {
+        let file_rows = params.get("limit").and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
+        let limit = params.limit(ROWS_DEFAULT, ROWS_MAX);
+        let page = params.number(&Number { name: "page", default: 1, min: 1, max: 1_000_000, description });
+        Self { limit, file_rows, offset: (page - 1).saturating_mul(limit) }
+    }
+}
+
 /// The parameters of a series.
 #[derive(Debug, Clone)]
 pub struct TimeseriesParams {
@@ -333,19 +372,7 @@ impl QueryParams for TimeseriesParams {
     fn read(params: &mut Params, now: Timestamp) -> Self {
         let common = Common::read(params, now);
         check_metrics(params, &common, Grouping::Series);
-        let words = "The width of the buckets, cut in `timezone`; `date` is another name of `day`. Without it months for \
-                     periods of months and years, days for others.";
-        let named = params.one_of("interval", &["hour", "day", "date", "week", "month"], None, words);
-        let interval = match named {
-            Some("hour") => Interval::Hour,
-            Some("week") => Interval::Week,
-            Some("month") => Interval::Month,
-            None if common.is_of_months => Interval::Month,
-            _ => Interval::Day,
-        };
-        if interval == Interval::Hour && common.range.duration_ms() / 3_600_000 > BUCKETS_MAX {
-            params.problem("interval", format!("more than {BUCKETS_MAX} hours; use days"));
-        }
+        let interval = interval(params, common.range, common.is_of_months);
         Self { common, interval, format: Format::read(params) }
     }
 }
@@ -386,15 +413,8 @@ impl QueryParams for BreakdownParams {
             "What the rows are sorted by, the most first; rows with as many by their value.",
         );
         let order = sort.and_then(|name| name.parse::<Metric>().ok()?.order()).unwrap_or(Order::Visitors);
-        let file_rows = params.get("limit").and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
-        let limit = params.limit(ROWS_DEFAULT, ROWS_MAX);
-        let page = params.number(&Number {
-            name: "page",
-            default: 1,
-            min: 1,
-            max: 1_000_000,
-            description: "The page, from 1. Use `cursor` for long lists: its pages are of one list while time goes on.",
-        });
+        let words = "The page, from 1. Use `cursor` for long lists: its pages are of one list while time goes on.";
+        let AskedRows { limit, file_rows, offset } = AskedRows::read(params, words);
         params.declare(|| {
             Parameter::query("cursor", "The place after the last row of the page before, as it came with it.")
         });
@@ -417,7 +437,7 @@ impl QueryParams for BreakdownParams {
         if cursor.is_some() && params.get("page").is_some() {
             params.problem("page", "goes without cursor only");
         }
-        let offset = if cursor.is_some() { 0 } else { (page - 1).saturating_mul(limit) };
+        let offset = if cursor.is_some() { 0 } else { offset };
         let format = Format::read(params);
         Self { common, properties, order, limit, file_rows, offset, cursor, question, format }
     }
