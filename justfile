@@ -20,7 +20,7 @@ demo *ARGS: assets
     cargo run --release --locked --package zenovay -- demo "$@"
 
 # Install what is missing, then run every check and every test.
-test: setup assets lint test-rust test-packages test-tracker test-web test-api test-mcp test-deploy
+test: setup assets lint test-rust test-databases test-packages test-tracker test-web test-api test-mcp test-deploy
     @echo "all tests passed"
 
 # Install the packages that the tests need and that are missing (root or sudo).
@@ -47,6 +47,7 @@ refresh-agents UAP_CORE ISBOT:
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
+    cargo clippy --package zenovay-store --all-targets --features conformance,postgres --locked -- -D warnings
     cargo fmt --manifest-path fuzz/Cargo.toml --check
     cargo clippy --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked -- -D warnings
     cargo fmt --manifest-path api/mcp/rmcp/Cargo.toml --check
@@ -65,6 +66,10 @@ test-rust:
     node scripts/steady.mjs cargo --workspace --locked
     cargo test --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked --lib
     scripts/run-examples
+
+# The store of the metadata on a real PostgreSQL, which the test starts and ends.
+test-databases:
+    node scripts/steady.mjs cargo --package zenovay-store --features conformance,postgres --locked --test postgres
 
 # Every library crate packaged as for a registry, built from its package, and used by the programs in examples/.
 test-packages:

@@ -53,7 +53,7 @@ for (const name of Object.keys(RULES).filter((name) => !libraries.includes(name)
 
 // Back ends are named where they are chosen, and in the crates that they are of: everything else takes a `dyn Store` and a
 // `dyn EventStore`.
-const BACKENDS = { SqliteStore: "crates/store/", EmbeddedStore: "crates/events/" };
+const BACKENDS = { SqliteStore: "crates/store/", PostgresStore: "crates/store/", EmbeddedStore: "crates/events/" };
 const CHOSEN_IN = "bins/zenovay/src/backends.rs";
 const sources = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "crates/*.rs", "bins/*.rs"], {
   encoding: "utf8",

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
+pub mod assistants;
 pub mod grants;
 
 use std::sync::Arc;

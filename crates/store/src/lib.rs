@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 // What may grow can grow without breaking who uses it; what cannot says why.
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
+// The queries are written once, and compiled for each database.
+#![cfg_attr(feature = "postgres", allow(clippy::duplicate_mod, reason = "`sql` is compiled for each database"))]
 
 #[cfg(not(unix))]
 compile_error!("zenovay-store runs on Unix only: its files are for their owner alone");
@@ -16,6 +18,8 @@ mod model;
 mod month;
 pub mod people;
 mod people_schema;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod schema;
 mod shares;
 mod sqlite;
@@ -44,6 +48,8 @@ pub use people::{
     ProfileStore, SESSIONS_MAX, SecondFactorStore, Session, SignInGround, SignInMeans, SignInStore, Standing,
     TELLING_MS, Theme, UsedSession,
 };
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
 pub use shares::{SHARES_MAX, Share, ShareStore};
 pub use sqlite::{SqliteStore, formats};
 pub use status::{

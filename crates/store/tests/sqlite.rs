@@ -2,15 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
+#[path = "common/metadata.rs"]
+mod metadata;
+
 use std::sync::Arc;
 
+use metadata::metadata_tests;
 use zenovay_auth::{ApiKeyToken, KeyFormat, KeyKind, PasswordHash};
 use zenovay_domain::{KeyId, Plan, PlanTable, Role, Scopes, TeamId, Timestamp, TrackingCode, UserId, WebsiteId};
 use zenovay_store::conformance::Harness;
 use zenovay_store::{
-    AuditStore, CachedDirectory, Charge, EventMonthStore, KeyStore, NewAuditEntry, NewKey, NewWebsite, ProfileStore,
-    SecondFactorStore, SqliteStore, Store, StoreError, TELLING_MS, Team, TeamStore, UsageStore, User, UserStore,
-    WebsiteStore, conformance_tests, grant_conformance_tests,
+    AuditStore, CachedDirectory, Charge, KeyStore, NewAuditEntry, NewKey, NewWebsite, ProfileStore, SecondFactorStore,
+    SqliteStore, Store, StoreError, Team, TeamStore, UsageStore, User, UserStore, WebsiteStore,
+    assistant_conformance_tests, conformance_tests, grant_conformance_tests,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_781_308_800_000);
@@ -72,6 +76,8 @@ impl Harness for Sqlite {
 
 conformance_tests!(Sqlite::new());
 grant_conformance_tests!(Sqlite::new());
+assistant_conformance_tests!(Sqlite::new());
+metadata_tests!(Sqlite::new());
 
 /// What is on disk holds the digest and the prefix, never the key.
 #[test]
@@ -87,9 +93,6 @@ fn the_key_is_in_no_file() {
     assert!(bytes > 4_096);
 }
 
-/// What a killed process leaves is what the files hold at that moment, so a copy of them, taken while the
-/// store is open and has flushed nothing on its own, must hold every counted request. Sabotage: count in memory and write
-/// once a second.
 /// Sabotage: let SQLite keep what was deleted in free pages, or in its log.
 #[test]
 fn nothing_of_a_deleted_account_is_in_any_file() {
@@ -117,6 +120,9 @@ fn nothing_of_a_deleted_account_is_in_any_file() {
     }
 }
 
+/// What a killed process leaves is what the files hold at that moment, so a copy of them, taken while the
+/// store is open and has flushed nothing on its own, must hold every counted request. Sabotage: count in memory and write
+/// once a second.
 #[test]
 fn counted_requests_are_in_the_files_when_the_answer_is_given() {
     let f = fixture();
@@ -210,145 +216,4 @@ fn stores_that_are_open_share_one_thread() {
     let openers = names.filter(|name| name.contains("opener") || name.contains("r2d2")).count();
     // One more is about to end where the last store of another test was just closed.
     assert!((1..=2).contains(&openers), "{openers}");
-}
-
-mod status {
-    use zenovay_domain::{IncidentId, IncidentPhase, StatusComponent, StatusState};
-    use zenovay_store::{
-        INCIDENT_UPDATES_MAX, INCIDENTS_MAX, Incident, IncidentUpdate, StatusChecks, StatusSpan, StatusStore,
-    };
-
-    use super::*;
-    use StatusState::{Degraded, Operational};
-
-    const MINUTE_MS: i64 = 60_000;
-
-    fn after(minutes: i64) -> Timestamp {
-        NOW.plus_millis(minutes * MINUTE_MS)
-    }
-
-    fn check(store: &SqliteStore, minute: i64, state: StatusState) {
-        let checks = StatusChecks::new(after(minute), vec![(StatusComponent::Api, state)]);
-        store.record_status(&[checks], None).unwrap();
-    }
-
-    fn spans(store: &SqliteStore) -> Vec<(StatusState, i64, i64)> {
-        let minutes = |at: Timestamp| at.millis_since(NOW) / MINUTE_MS;
-        let short = |span: &StatusSpan| (span.state, minutes(span.from), minutes(span.until));
-        store.status_spans().unwrap().iter().map(short).collect()
-    }
-
-    /// Sabotage: let a span grow over a gap, or keep what a wrong clock said.
-    #[test]
-    fn checks_become_spans() {
-        let store = SqliteStore::in_memory().unwrap();
-        (0..3).for_each(|minute| check(&store, minute, Operational));
-        (3..5).for_each(|minute| check(&store, minute, Degraded));
-        assert_eq!(spans(&store), [(Operational, 0, 3), (Degraded, 3, 4)]);
-        check(&store, 60, Degraded);
-        check(&store, 61, Degraded);
-        assert_eq!(spans(&store), [(Operational, 0, 3), (Degraded, 3, 4), (Degraded, 60, 61)]);
-        // The clock goes back by less than a gap, and then by much more.
-        check(&store, 60, Degraded);
-        assert_eq!(spans(&store)[2], (Degraded, 60, 61));
-        check(&store, 10, Operational);
-        assert_eq!(spans(&store), [(Operational, 0, 3), (Degraded, 3, 4), (Operational, 10, 10)]);
-        check(&store, 2, Operational);
-        check(&store, 3, Operational);
-        assert_eq!(spans(&store), [(Operational, 0, 3)]);
-    }
-
-    #[test]
-    fn what_is_old_is_forgotten_but_for_the_last_before() {
-        let store = SqliteStore::in_memory().unwrap();
-        for minute in [0, 10, 20, 30] {
-            check(&store, minute, Operational);
-        }
-        store.record_status(&[], Some(after(25))).unwrap();
-        assert_eq!(spans(&store), [(Operational, 20, 20), (Operational, 30, 30)]);
-        store.record_status(&[], Some(after(100))).unwrap();
-        assert_eq!(spans(&store), [(Operational, 30, 30)]);
-    }
-
-    fn incident(n: u128, minute: i64) -> Incident {
-        let first = IncidentUpdate::new(after(minute), IncidentPhase::Noticed, "It is slow.");
-        let id = IncidentId::from_bytes(n.to_be_bytes());
-        Incident::new(id, "Slow", Degraded, vec![StatusComponent::Api], first)
-    }
-
-    #[test]
-    fn incidents_are_bounded() {
-        let store = SqliteStore::in_memory().unwrap();
-        for n in 0..INCIDENTS_MAX as i64 {
-            store.create_incident(&incident(n as u128, n)).unwrap();
-        }
-        let one_more = incident(u128::MAX, 10_000);
-        assert!(matches!(store.create_incident(&one_more), Err(StoreError::Invalid { field: "title", .. })));
-        let over = incident(7, 0).id;
-        store.update_incident(over, &IncidentUpdate::new(after(9_000), IncidentPhase::Resolved, "Over.")).unwrap();
-        store.create_incident(&one_more).unwrap();
-        let all = store.incidents().unwrap();
-        assert_eq!((all.len(), &all[0]), (INCIDENTS_MAX, &one_more));
-        assert!(all.iter().all(|one| one.id != over), "the one that is over made room");
-        for n in 1..INCIDENT_UPDATES_MAX {
-            let update = IncidentUpdate::new(after(n as i64), IncidentPhase::Watching, "…");
-            store.update_incident(one_more.id, &update).unwrap();
-        }
-        let update = IncidentUpdate::new(after(0), IncidentPhase::Watching, "…");
-        assert!(matches!(store.update_incident(one_more.id, &update), Err(StoreError::Invalid { .. })));
-        store.record_status(&[], Some(after(100_000))).unwrap();
-        assert_eq!(store.incidents().unwrap().len(), INCIDENTS_MAX, "those that go on stay");
-    }
-}
-
-/// Sabotage: let two tell, tell for ever, or forget what was told.
-#[test]
-fn what_owners_are_told_is_for_one_to_tell_until_it_is_told() {
-    let fixture = fixture();
-    let (store, other, team) = (&fixture.store, open(&fixture.dir), TeamId::from_random_bytes([1; 16]));
-    let told = || store.event_month(team, NOW).unwrap().told;
-    assert!(store.begin_telling(team, NOW, 80, NOW).unwrap());
-    assert_eq!(told(), 0, "not yet");
-    let almost = NOW.plus_millis(TELLING_MS - 1);
-    assert!(
-        !other.begin_telling(team, NOW, 80, almost).unwrap() && !other.begin_telling(team, NOW, 100, almost).unwrap()
-    );
-    // Whoever began is dead.
-    let later = NOW.plus_millis(TELLING_MS);
-    assert!(other.begin_telling(team, NOW, 80, later).unwrap());
-    other.end_telling(team, NOW, None).unwrap();
-    assert!(store.begin_telling(team, NOW, 80, later).unwrap(), "it failed: at once");
-    store.end_telling(team, NOW, Some(80)).unwrap();
-    assert_eq!(told(), 80);
-    assert!(!other.begin_telling(team, NOW, 80, later).unwrap());
-    assert!(other.begin_telling(team, NOW, 100, later).unwrap());
-    other.end_telling(team, NOW, Some(100)).unwrap();
-    other.end_telling(team, NOW, Some(80)).unwrap();
-    assert_eq!(told(), 100);
-    // A clock that was wrong holds nobody up.
-    let next = NOW.plus_millis(31 * 86_400_000);
-    assert!(store.begin_telling(team, next, 80, next.plus_millis(86_400_000)).unwrap());
-    assert!(store.begin_telling(team, next, 80, next).unwrap());
-    store.delete_team(team, NOW).unwrap();
-    assert!(!store.begin_telling(team, NOW.plus_millis(62 * 86_400_000), 80, next).unwrap());
-}
-
-/// Sabotage: count all in the month of the erasure.
-#[test]
-fn events_that_were_erased_stay_in_their_months() {
-    let fixture = fixture();
-    let (store, website, team) = (&fixture.store, fixture.website, TeamId::from_random_bytes([1; 16]));
-    let before = NOW.plus_millis(-31 * 86_400_000);
-    let removed = |at| store.event_month(team, at).unwrap().removed;
-    store.keep_erased(website, &[NOW, before, NOW]).unwrap();
-    store.keep_erased(website, &[]).unwrap();
-    assert_eq!((removed(NOW), removed(before)), (2, 1));
-    store.delete_website(website, NOW).unwrap();
-    store.keep_erased(website, &[NOW]).unwrap();
-    store.keep_counts(website, &[(NOW, 4)]).unwrap();
-    assert_eq!(removed(NOW), 7);
-    // Of one that was counted nothing is left.
-    store.keep_erased(website, &[NOW]).unwrap();
-    store.keep_erased(WebsiteId::from_random_bytes([9; 16]), &[NOW]).unwrap();
-    assert_eq!(removed(NOW), 7);
 }

@@ -1,4 +1,4 @@
-//! What SQLite says, as errors of a store. The errors of diesel end here: none is in the interface of the crate.
+//! What SQLite says, as errors of a store.
 //!
 //! diesel looks at SQLite's extended result code, but passes it on for broken constraints only; of everything else it keeps
 //! the message, and asking SQLite for the code is a call of C. So the messages are read: here and nowhere else. They are
@@ -6,56 +6,7 @@
 
 use std::error::Error;
 
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use zenovay_auth::KeyRefusal;
-
 use crate::StoreError;
-
-/// The result of work on a connection.
-pub(super) type Done<T> = Result<T, Failed>;
-
-/// Why work on a connection failed.
-#[derive(Debug)]
-pub(super) struct Failed(StoreError);
-
-impl Failed {
-    /// Whether the disk has no space for the work.
-    pub(super) fn is_disk_full(&self) -> bool {
-        matches!(self.0, StoreError::DiskFull)
-    }
-}
-
-impl From<DieselError> for Failed {
-    /// Values that must be unique are looked for before they are written, so that the refusal can name them. Whose a row is to
-    /// be may not be there, or not any more.
-    fn from(error: DieselError) -> Self {
-        Self(match error {
-            DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => StoreError::Conflict("id"),
-            DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => {
-                StoreError::NotFound("user, team, website or key")
-            }
-            other => explained(other),
-        })
-    }
-}
-
-impl From<StoreError> for Failed {
-    fn from(error: StoreError) -> Self {
-        Self(error)
-    }
-}
-
-impl From<KeyRefusal> for Failed {
-    fn from(refusal: KeyRefusal) -> Self {
-        Self(refusal.into())
-    }
-}
-
-impl From<Failed> for StoreError {
-    fn from(failed: Failed) -> Self {
-        failed.0
-    }
-}
 
 const FULL: &str = "database or disk is full";
 const DAMAGED: [&str; 2] = ["malformed", "file is not a database"];

@@ -1,21 +1,45 @@
 //! The store in one SQLite file.
 
 mod check;
-mod clock;
-mod dropped;
 mod errors;
-mod goals;
-mod grants;
-mod keys;
-mod people;
+#[cfg(test)]
+mod full_disk_tests;
 mod pool;
 mod reserve;
+// The queries, which are the same for every database; `super` tells them which one it is.
+#[path = "../sql/clock.rs"]
+mod clock;
+#[path = "../sql/dropped.rs"]
+mod dropped;
+#[path = "../sql/failed.rs"]
+mod failed;
+#[path = "../sql/goals.rs"]
+mod goals;
+#[path = "../sql/grants/mod.rs"]
+mod grants;
+#[path = "../sql/keys.rs"]
+mod keys;
+#[path = "../sql/migrations.rs"]
+mod migrations;
+#[path = "../sql/people/mod.rs"]
+mod people;
+#[path = "../sql/rows.rs"]
 mod rows;
+#[path = "../sql/shares.rs"]
 mod shares;
+#[path = "../sql/status.rs"]
 mod status;
+#[path = "../sql/store.rs"]
+mod store;
+#[path = "../sql/sums.rs"]
+mod sums;
+#[path = "../sql/teams.rs"]
 mod teams;
+#[path = "../sql/usage.rs"]
 mod usage;
+#[path = "../sql/users.rs"]
 mod users;
+#[path = "../sql/websites.rs"]
 mod websites;
 
 use std::path::Path;
@@ -24,26 +48,31 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
-use diesel::sqlite::Sqlite;
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use parking_lot::Mutex;
 
-use self::errors::{Done, explained};
+use self::errors::explained;
+use self::failed::Done;
+use self::migrations::migrate;
 use self::pool::Pool;
 use self::reserve::Reserve;
+use self::store::Known;
 use crate::schema::data_version;
-use crate::{ActingStore, DataVersion, Metadata, Result, Standing, StoreError};
+use crate::{DataVersion, Result, Standing, StoreError};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+/// The database of the queries.
+type Conn = SqliteConnection;
+/// The store of the queries.
+use SqliteStore as SqlStore;
+/// Counting changes what all writers change, under the same lock.
+use in_write_transaction as in_counting_transaction;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
 /// How long a writer waits for another one, and a caller for a connection.
 const WAIT: Duration = Duration::from_secs(5);
-
-/// How often a change that others got ahead of is tried.
-const EDITS_TRIED: usize = 20;
 
 /// The store in one SQLite file, which any number of processes may have open.
 ///
@@ -74,12 +103,12 @@ pub struct SqliteStore {
 /// What all that are one store share.
 struct Shared {
     pool: Pool,
-    counting: Mutex<usage::Counting>,
+    /// The connection that counts: its writes survive the death of the process, and are flushed with those of others.
+    counting: Mutex<SqliteConnection>,
     version: Mutex<SqliteConnection>,
     /// Space for changes that must not wait; none is held for a store in memory.
     reserve: Option<Reserve>,
-    /// Changes made through this store.
-    own_changes: AtomicU64,
+    known: Known,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -134,61 +163,21 @@ impl SqliteStore {
         first.batch_execute("PRAGMA journal_mode = WAL").map_err(explained)?;
         in_write_transaction(&mut first, migrate)?;
 
-        let counting = usage::Counting::connect(name)?;
+        let mut counting = connect(name)?;
+        counting.batch_execute("PRAGMA synchronous = NORMAL").map_err(explained)?;
         let shared = Shared {
             pool: Pool::new(name, WAIT)?,
             counting: Mutex::new(counting),
             version: Mutex::new(first),
             reserve,
-            own_changes: AtomicU64::new(0),
+            known: Known::default(),
         };
         Ok(Self { shared: Arc::new(shared), standing: None })
     }
 
-    /// Runs `work`, one statement.
-    fn ask<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Done<T>) -> Result<T> {
-        Ok(self.shared.pool.with(work)?)
-    }
-
     /// Runs `work` on the connection that counts, with nobody else on it.
-    fn count<T>(&self, work: impl FnOnce(&mut usage::Counting) -> Done<T>) -> Result<T> {
+    fn count<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Done<T>) -> Result<T> {
         Ok(work(&mut self.shared.counting.lock())?)
-    }
-
-    /// Runs `work` in a transaction that holds the write lock from its start, so it never fails for reading first.
-    fn write<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Done<T>) -> Result<T> {
-        let standing = self.standing;
-        let result = self.shared.pool.with(|conn| {
-            in_write_transaction(conn, |conn| {
-                standing.map_or(Ok(()), |standing| people::check_standing(conn, standing))?;
-                work(conn)
-            })
-        });
-        self.shared.own_changes.fetch_add(1, Ordering::Release);
-        Ok(result?)
-    }
-
-    /// Changes what `load` finds to what `edit` makes of it, which `save` stores. `edit` runs outside of any transaction, so it
-    /// may use this store; when somebody else made a change meanwhile, it is asked again about what there is now.
-    fn edit<T: Clone + PartialEq>(
-        &self,
-        load: impl Fn(&mut SqliteConnection) -> Done<T>,
-        edit: &mut dyn FnMut(&mut T) -> Result<()>,
-        save: impl Fn(&mut SqliteConnection, T, T) -> Done<T>,
-    ) -> Result<T> {
-        for _ in 0..EDITS_TRIED {
-            let stored = self.read(&load)?;
-            let mut wanted = stored.clone();
-            edit(&mut wanted)?;
-            let saved = self.write(|conn| match load(conn)? {
-                present if present == stored => save(conn, stored, wanted).map(Some),
-                _ => Ok(None),
-            })?;
-            if let Some(saved) = saved {
-                return Ok(saved);
-            }
-        }
-        Err(StoreError::Unavailable(format!("others changed it {EDITS_TRIED} times meanwhile").into()))
     }
 
     /// As [`write`](Self::write), for the few changes that must succeed on a full disk: the space that is held for them is
@@ -211,16 +200,6 @@ impl SqliteStore {
     }
 }
 
-impl ActingStore for SqliteStore {
-    fn on_behalf_of(&self, standing: Standing) -> Arc<dyn Metadata> {
-        Arc::new(Self { shared: Arc::clone(&self.shared), standing: Some(standing) })
-    }
-
-    fn check_standing(&self) -> Result<()> {
-        self.standing.map_or(Ok(()), |standing| self.read(|conn| people::check_standing(conn, standing)))
-    }
-}
-
 impl DataVersion for SqliteStore {
     fn data_version(&self) -> Result<i64> {
         // The one row of the table, without bound values: SQLite would plan the statement anew for each of them. On a
@@ -230,7 +209,7 @@ impl DataVersion for SqliteStore {
     }
 
     fn own_changes(&self) -> u64 {
-        self.shared.own_changes.load(Ordering::Acquire)
+        self.shared.known.own_changes.load(Ordering::Acquire)
     }
 }
 
@@ -278,7 +257,7 @@ fn in_write_transaction<T>(
 
 /// The version of the newest schema that this program knows. Programs of which this differs do not write the same.
 pub fn formats() -> String {
-    let known: Vec<Box<dyn Migration<Sqlite>>> = MIGRATIONS.migrations().unwrap_or_default();
+    let known = migrations::known().unwrap_or_default();
     known.iter().map(|migration| migration.name().version().to_string()).max().unwrap_or_default()
 }
 
@@ -291,23 +270,9 @@ fn set_up(conn: &mut SqliteConnection) -> QueryResult<()> {
     ))
 }
 
-/// Brings the schema up to date. Runs inside the transaction of its caller, so of two programs that start together one
-/// migrates and the other finds it done.
-fn migrate(conn: &mut SqliteConnection) -> Done<()> {
-    let known: Vec<Box<dyn Migration<Sqlite>>> = MIGRATIONS.migrations().map_err(explained)?;
-    let applied = conn.applied_migrations().map_err(explained)?;
-    let is_known = |version: &diesel::migration::MigrationVersion<'_>| {
-        known.iter().any(|migration| migration.name().version() == *version)
-    };
-    if let Some(newer) = applied.iter().find(|version| !is_known(version)) {
-        return Err(StoreError::NewerSchema(newer.to_string()).into());
-    }
-    conn.run_pending_migrations(MIGRATIONS).map_err(explained)?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use diesel_migrations::MigrationHarness;
     use zenovay_auth::PasswordHash;
     use zenovay_domain::{Timestamp, UserId};
 
@@ -368,7 +333,7 @@ mod tests {
             Ok(["journal_mode", "synchronous", "foreign_keys"].map(|name| read(conn, name)))
         };
         assert_eq!(store.ask(read_all).unwrap(), ["wal", "2", "1"], "synchronous is FULL");
-        assert_eq!(read(&mut store.shared.counting.lock().conn, "synchronous"), "1", "NORMAL");
+        assert_eq!(read(&mut store.shared.counting.lock(), "synchronous"), "1", "NORMAL");
     }
 
     #[cfg(unix)]

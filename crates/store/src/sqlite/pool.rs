@@ -12,7 +12,8 @@ use diesel::r2d2::{ConnectionManager, CustomizeConnection, NopErrorHandler};
 use parking_lot::Mutex;
 use scheduled_thread_pool::{OnPoolDropBehavior, ScheduledThreadPool};
 
-use super::errors::{Done, explained};
+use super::errors::explained;
+use super::failed::Done;
 use super::set_up;
 use crate::{Result, StoreError};
 

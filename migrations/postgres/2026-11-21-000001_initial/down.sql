@@ -1,0 +1,10 @@
+DROP TABLE data_version;
+DROP TABLE key_activity;
+DROP TABLE key_usage;
+DROP TABLE api_keys;
+DROP TABLE deleted_websites;
+DROP TABLE websites;
+DROP TABLE memberships;
+DROP TABLE teams;
+DROP TABLE users;
+DROP FUNCTION data_changed();

@@ -1,0 +1,1 @@
+ALTER TABLE memberships DROP COLUMN admits_keys_since;

@@ -1,0 +1,10 @@
+DROP TABLE key_requests;
+DROP TABLE audit_entries;
+DROP TABLE invitations;
+DROP TABLE profiles;
+DROP TABLE passkeys;
+DROP TABLE backup_codes;
+DROP TABLE second_factors;
+DROP TABLE sign_in_failures;
+DROP TABLE one_time_links;
+DROP TABLE sessions;

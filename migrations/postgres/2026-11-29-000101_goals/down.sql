@@ -1,0 +1,2 @@
+DROP TABLE funnels;
+DROP TABLE goals;

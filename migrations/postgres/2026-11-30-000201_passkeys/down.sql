@@ -1,0 +1,2 @@
+TRUNCATE passkeys;
+ALTER TABLE passkeys DROP COLUMN credential_id;

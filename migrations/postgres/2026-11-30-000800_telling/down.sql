@@ -1,0 +1,1 @@
+ALTER TABLE event_months DROP COLUMN telling_since;
