@@ -24,13 +24,29 @@ test("how many saw a depth is between those who saw the steps around it", () => 
   const reach = [100, 80, 40, 40, 10];
   assert.deepEqual([0, 0.125, 0.25, 0.5, 1, 2].map((depth) => shareAt(reach, depth)), [1, 0.9, 0.8, 0.4, 0.1, 0.1]);
   assert.equal(shareAt([0, 0], 0.5), 0);
-  assert.deepEqual(marks(reach, null).map(({ depth }) => depth), [0.25, 0.5, 0.75, 1]);
+  assert.deepEqual(marks(reach, null, 800).map(({ depth, isAbove }) => [depth, isAbove]), [[0.25, false], [0.5, false], [0.75, false], [1, true]]);
   // The line of the fold takes the place of one that is near.
-  assert.deepEqual(marks(reach, 0.27).map(({ depth, isFold }) => [depth, isFold]), [[0.27, true], [0.5, false], [0.75, false], [1, false]]);
-  assert.deepEqual(marks(reach, 0.4).map(({ depth }) => depth), [0.25, 0.4, 0.5, 0.75, 1]);
+  assert.deepEqual(marks(reach, 0.27, 800).map(({ depth, isFold }) => [depth, isFold]), [[0.27, true], [0.5, false], [0.75, false], [1, false]]);
+  assert.deepEqual(marks(reach, 0.4, 800).map(({ depth }) => depth), [0.25, 0.4, 0.5, 0.75, 1]);
   // All saw the page down to the fold, and nobody what is below the next step.
-  assert.deepEqual(marks([2, 2, 2, 2, 0, 0, 0, 0, 0], 0.43).find(({ isFold }) => isFold), { depth: 0.43, share: 1, isFold: true });
-  assert.equal(marks(reach, 1).some(({ isFold }) => isFold), false);
+  assert.deepEqual(marks([2, 2, 2, 2, 0, 0, 0, 0, 0], 0.43, 800).find(({ isFold }) => isFold), { depth: 0.43, share: 1, isFold: true, isAbove: false });
+  assert.equal(marks(reach, 1, 800).some(({ isFold }) => isFold), false);
+});
+
+test("the words of no line stand on those of another, whatever the height of the picture", () => {
+  for (let height = 30; height < 1200; height += 7) {
+    for (const fold of [null, 0.05, 0.25, 0.5, 0.74, 0.9, 0.93, 0.97, 0.99]) {
+      const shown = marks([100, 80, 40, 40, 10], fold, height);
+      const at = `${fold} of ${height}`;
+      assert.equal(shown.some(({ isFold }) => isFold), fold !== null, at);
+      const boxes = shown.map(({ depth, isAbove }) => (isAbove ? [depth * height - 22, depth * height - 3] : [depth * height + 3, depth * height + 22]));
+      for (const [place, [top, bottom]] of boxes.entries()) {
+        assert.ok(bottom <= height, at);
+        if (!shown[place].isFold) assert.ok(top >= 22, `${at}: on the words at the top`);
+        for (const [above, below] of boxes.slice(place + 1)) assert.ok(bottom <= above || below <= top, `${at}: ${top}–${bottom} and ${above}–${below}`);
+      }
+    }
+  }
 });
 
 test("pins stand within the picture, and none on another", () => {

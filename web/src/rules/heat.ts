@@ -68,20 +68,31 @@ export interface Mark {
   readonly share: number;
   /** The end of what is seen without scrolling. */
   readonly isFold: boolean;
+  /** Its words stand above it: below there is no room. */
+  readonly isAbove: boolean;
 }
 
-/** The fewest parts of the page between two lines. */
+/** The fewest parts of the page between the fold and another line. */
 const NEAR = 0.06;
+/** How high the words of a line are with the room around them, in pixels. */
+const WORDS = 24;
 
-/** Lines at the quarters of a page and at its fold. */
-export function marks(reach: readonly number[], fold: number | null): Mark[] {
-  const lines: Mark[] = [0.25, 0.5, 0.75, 1].map((depth) => ({ depth, share: shareAt(reach, depth), isFold: false }));
-  if (fold === null || fold <= 0 || fold >= 1) return lines;
-  const others = lines.filter(({ depth }) => Math.abs(depth - fold) > NEAR);
-  // As many as saw the last step above it: who sees less than a whole window saw that, too.
-  const steps = reach.length - 1;
-  const share = shareAt(reach, Math.floor(fold * steps + 1e-9) / steps);
-  return [...others, { depth: fold, share, isFold: true }].sort((one, other) => one.depth - other.depth);
+/** Lines at the quarters of a page and at its fold, of a picture of `height`. Words stand at its top, too, and none on others. */
+export function marks(reach: readonly number[], fold: number | null, height: number): Mark[] {
+  const line = (depth: number, share: number, isFold: boolean): Mark => ({ depth, share, isFold, isAbove: depth * height + WORDS > height });
+  const top = ({ depth, isAbove }: Mark) => depth * height - (isAbove ? WORDS : 0);
+  const kept: Mark[] = [];
+  if (fold !== null && fold > 0 && fold < 1) {
+    // As many as saw the last step above it: who sees less than a whole window saw that, too.
+    const steps = reach.length - 1;
+    kept.push(line(fold, shareAt(reach, Math.floor(fold * steps + 1e-9) / steps), true));
+  }
+  for (const depth of [1, 0.25, 0.5, 0.75]) {
+    const next = line(depth, shareAt(reach, depth), false);
+    const isFree = kept.every((other) => Math.abs(top(next) - top(other)) >= WORDS && !(other.isFold && Math.abs(depth - other.depth) <= NEAR));
+    if (isFree && top(next) >= WORDS) kept.push(next);
+  }
+  return kept.sort((one, other) => one.depth - other.depth);
 }
 
 /** A count that stands on the page. */

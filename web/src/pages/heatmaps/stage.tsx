@@ -142,7 +142,7 @@ export function Layer({ map, heat, drawn, targets, recorded, scale, numbers, cho
     <>
       {(map === "clicks" || map === "moves") && <Heat spots={spots} drawn={drawn} scale={scale} />}
       {map === "clicks" && numbers && <Pins targets={targets} drawn={drawn} recorded={recorded} scale={scale} />}
-      {map === "scroll" && <Folds heat={heat} numbers={numbers} />}
+      {map === "scroll" && <Folds heat={heat} height={drawn.height * scale} numbers={numbers} />}
       {map === "attention" && <Attention heat={heat} numbers={numbers} />}
       {box && <Chosen box={box} scale={scale} />}
     </>
@@ -220,7 +220,7 @@ function Pins({ targets, drawn, recorded, scale }: { targets: readonly Target[];
 const at = (share: number): string => `${(share * 100).toFixed(2)}%`;
 
 /** How many saw the page so far down: darker where fewer did. */
-function Folds({ heat, numbers }: { heat: PageHeat; numbers: boolean }) {
+function Folds({ heat, height, numbers }: { heat: PageHeat; height: number; numbers: boolean }) {
   const steps = heat.reach.length - 1;
   return (
     <div class="folds" aria-hidden="true">
@@ -232,8 +232,8 @@ function Folds({ heat, numbers }: { heat: PageHeat; numbers: boolean }) {
           <p style={{ top: "0" }} class="first">
             <span>100% see this</span>
           </p>
-          {marks(heat.reach, heat.fold).map(({ depth, share, isFold }) => (
-            <p key={depth} class={classes(isFold && "fold", depth > 0.97 && "last")} style={{ top: at(depth) }}>
+          {marks(heat.reach, heat.fold, height).map(({ depth, share, isFold, isAbove }) => (
+            <p key={depth} class={classes(isFold && "fold", isAbove && "above", depth === 1 && "last")} style={{ top: at(depth) }}>
               <span>
                 {format.wholePercent(share)}
                 {isFold && " · average fold"}
