@@ -448,6 +448,19 @@ test("replays are switched on, and what is recorded is set", async () => {
 });
 
 const at = (pattern) => new RegExp(`/api/websites/[^/]+/${pattern}`);
+/** The replay of a page that is nested deeper than a message to the player may be. */
+const tooDeep = async (page) => {
+  const levels = 10_000;
+  const node = `{"type":0,"id":1,"childNodes":[${'{"type":2,"tagName":"div","attributes":{},"id":2,"childNodes":['.repeat(levels)}${"]}".repeat(levels)}]}`;
+  const events = `[{"type":4,"timestamp":1,"data":{"href":"https://example.com/","width":1280,"height":720}},{"type":2,"timestamp":2,"data":{"node":${node}}}]`;
+  const body = `{"success":true,"data":{"chunks":[{"events":${events}}],"next":null},"timestamp":"2026-06-12T07:20:00Z"}`;
+  await page.route(at("replays/[^/]+/chunks"), (route) => route.fulfill({ contentType: "application/json", body }));
+  await page.reload();
+  await page.getByText("This replay cannot be shown. Its page is nested deeper than this browser can draw.").waitFor();
+  // No bright sheet stands behind it, and there is nothing to play.
+  await page.locator(".player .rec").waitFor({ state: "hidden" });
+  assert.equal(await page.getByRole("button", { name: "Play (Space)" }).getAttribute("aria-disabled"), "true");
+};
 const pages = () => [
   ["owner", "replays", `${known.home}/replays`, "Replays"],
   ["owner", "replays-with-errors", `${known.home}/replays?error=any`, "Replays"],
@@ -464,6 +477,7 @@ const pages = () => [
   ["owner", "replay-end", `${known.home}/replays/${known.replay}`, /^Visitor /, (page) => page.getByRole("slider", { name: "Position" }).press("End")],
   ["owner", "replay-loading", `${known.home}/replays/${known.replay}`, /^Visitor /, waiting(at("replays/[^/]+/chunks"))],
   ["owner", "replay-failed", `${known.home}/replays/${known.replay}`, /^Visitor /, refused(at("replays/[^/]+/chunks"))],
+  ["owner", "replay-too-deep", `${known.home}/replays/${known.replay}`, /^Visitor /, tooDeep],
   ["owner", "replay-delete", `${known.home}/replays/${known.replay}`, /^Visitor /, async (page) => { await press("More")(page); await press("Delete this replay…", "menuitem")(page); }],
   ["viewer", "replay-viewer", `${known.home}/replays/${known.replay}`, /^Visitor /],
   ["owner", "replay-lost", `${known.home}/replays/sr_nothing`, "There is no page here"],

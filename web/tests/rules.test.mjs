@@ -294,3 +294,16 @@ test("the timeline says what was clicked on the page as it was then", async () =
   assert.equal(afterIdle(19_500, [{ from_ms: 5000, to_ms: 20_000 }]), undefined);
   assert.deepEqual([clockOf(34_999), clockOf(3_725_000)], ["00:34", "1:02:05"]);
 });
+
+test("a recording says what was clicked however it was made up", async () => {
+  const { timeline } = await load("rules/replay.ts");
+  const words = { path: (path) => path, span: (ms) => `${ms}` };
+  const said = (node, clicked) => timeline([{ at_ms: 1, kind: "click", text: "", node: clicked }], [], [], [{ type: 2, timestamp: 0, data: { node } }], 0, words)[0].text;
+  const button = (id, ...childNodes) => ({ type: 2, id, tagName: "button", attributes: {}, childNodes });
+  // Elements that are within themselves, and with them twice.
+  assert.equal(said(button(2, { type: 3, id: 3, textContent: "Buy" }, button(2, button(2), button(2))), 2), "Clicked button");
+  assert.equal(said(button(1, button(4, { type: 3, id: 3, textContent: "Buy" }, button(5, button(4)))), 5), "Clicked button");
+  let deep = button(1, { type: 3, id: 3, textContent: "Buy" });
+  for (let level = 0; level < 20_000; level++) deep = button(level + 10, deep);
+  assert.equal(said(deep, 12), "Clicked “Buy”");
+});

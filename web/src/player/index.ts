@@ -2,7 +2,7 @@
 // from the dashboard around it. The recorded page is in a frame within, in which no script runs.
 import { Replayer } from "@rrweb/replay";
 import { cleaner } from "./clean";
-import type { FromPlayer, ToPlayer } from "./messages";
+import { whyNot, type FromPlayer, type ToPlayer } from "./messages";
 
 /** How often the dashboard is told how far it is, in milliseconds. */
 const TOLD_MS = 100;
@@ -101,7 +101,7 @@ addEventListener("message", (event: MessageEvent<ToPlayer>) => {
     take(event.data);
   } catch (error) {
     isPlaying = false;
-    tell({ kind: "failed", what: error instanceof Error ? error.message : String(error) });
+    tell({ kind: "failed", what: whyNot(error) });
   }
 });
 addEventListener("resize", fit);

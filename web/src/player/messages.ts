@@ -25,5 +25,11 @@ export type FromPlayer =
   | { readonly kind: "end" }
   | { readonly kind: "failed"; readonly what: string };
 
+/** Why a recording is not shown, for people. Chromium and Firefox tell in words of their own of what is nested too deeply. */
+export function whyNot(error: unknown): string {
+  const said = error instanceof Error ? error.message : String(error);
+  return /call stack|too much recursion/i.test(said) ? "Its page is nested deeper than this browser can draw." : said;
+}
+
 /** Where the document of the player is. */
 export const PLAYER = "/replay-player";

@@ -63,6 +63,8 @@ const ROLES = /^(button|link|tab|menuitem|option|checkbox|radio|switch)$/;
 const LABEL_CHARS = 60;
 /** How many elements out a click is looked at. */
 const OUT = 8;
+/** How many elements in: recordings come from anywhere, and an element may be told to be within itself. */
+const IN = 500;
 
 /** The elements of the recorded page. */
 class Tree {
@@ -96,22 +98,27 @@ class Tree {
     }
   }
 
-  private add(node: Serialized, parent: number): void {
-    const children = node.childNodes ?? [];
-    this.all.set(node.id, { tag: (node.tagName ?? "").toLowerCase(), attributes: node.attributes ?? {}, children: children.map(({ id }) => id), text: node.textContent ?? "", parent });
-    for (const child of children) this.add(child, node.id);
+  private add(root: Serialized, outer: number): void {
+    const left: [Serialized, number][] = [[root, outer]];
+    for (let next = left.pop(); next; next = left.pop()) {
+      const [node, parent] = next;
+      const children = node.childNodes ?? [];
+      this.all.set(node.id, { tag: (node.tagName ?? "").toLowerCase(), attributes: node.attributes ?? {}, children: children.map(({ id }) => id), text: node.textContent ?? "", parent });
+      for (const child of children) left.push([child, node.id]);
+    }
   }
 
   private textOf(id: number, most: number): string {
-    const found = this.all.get(id);
-    if (!found || found.tag === "script" || found.tag === "style") return "";
-    let text = found.text;
-    for (const child of found.children) {
-      if (text.length >= most) break;
-      text += ` ${this.textOf(child, most - text.length)}`;
+    let text = "";
+    const left = [id];
+    for (let seen = 0; left.length > 0 && seen < IN && text.length < most; seen++) {
+      const found = this.all.get(left.pop()!);
+      if (!found || found.tag === "script" || found.tag === "style") continue;
+      // What is masked says nothing: the options of a field for choosing.
+      text = `${text} ${found.text}`.replace(/•+/g, "").replace(/\s+/g, " ").trim();
+      left.push(...found.children.slice(0, IN).reverse());
     }
-    // What is masked says nothing: the options of a field for choosing.
-    return text.replace(/•+/g, "").replace(/\s+/g, " ").trim().slice(0, most);
+    return text.slice(0, most);
   }
 
   /** What an element is called, and a short path to it. */

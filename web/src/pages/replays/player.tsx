@@ -136,7 +136,7 @@ function Player({ website, mayChange, replay }: Captured<never> & { replay: Deta
     else pauseAt(target);
   }
   const toggle = () => {
-    if (!isShown) return;
+    if (!isShown || stage.failed) return;
     if (playing) {
       pauseAt(at);
       return;
@@ -302,7 +302,7 @@ function Player({ website, mayChange, replay }: Captured<never> & { replay: Deta
           <Scrubber at={at} end={end} until={loaded.until} lines={lines} idle={replay.idle} gaps={replay.gaps} words={words} onAt={jump} />
           <div class="controls">
             <IconButton icon="previous" kind="quiet" label="Previous event (,)" onClick={toPrevious} />
-            <IconButton icon={playing ? "pause" : "play"} kind="primary" label={playing ? "Pause (Space)" : "Play (Space)"} disabledReason={isShown ? undefined : "It is being loaded."} onClick={toggle} />
+            <IconButton icon={playing ? "pause" : "play"} kind="primary" label={playing ? "Pause (Space)" : "Play (Space)"} disabledReason={stage.failed ? "This replay cannot be shown." : isShown ? undefined : "It is being loaded."} onClick={toggle} />
             <IconButton icon="next" kind="quiet" label="Next event (.)" onClick={toNext} />
             <span class="nowrap">
               <b>{clockOf(at)}</b> <span class="dim">/ {clockOf(end)}</span>

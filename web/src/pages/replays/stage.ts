@@ -2,7 +2,7 @@
 import type { RefObject } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { address, ApiError, askAt } from "../../api/client";
-import type { FromPlayer, Recorded, ToPlayer } from "../../player/messages";
+import { whyNot, type FromPlayer, type Recorded, type ToPlayer } from "../../player/messages";
 import type { Chunks } from "./data";
 
 /** What has been asked for of a recording. */
@@ -101,7 +101,7 @@ export function useStage(onTime: (at: number) => void, onEnd: () => void): Stage
         frame.current?.contentWindow?.postMessage(message, location.origin);
       } catch (error) {
         // What is nested deeper than a message may be.
-        setFailed(error instanceof Error ? error.message : String(error));
+        setFailed(whyNot(error));
       }
     },
   };
