@@ -2,9 +2,10 @@
 //! hold.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use zenovay_domain::{Dimension, SESSION_MAX_MS, TimeRange, WebsiteId};
 use zenovay_query::engine::{
     ColumnSet, Dictionary, RowColumns, RowNeeds, Section, SectionDigest, Sections, Span, VisitNeeds, Visits,
@@ -37,6 +38,8 @@ pub(crate) struct StoredSections<'a> {
     temporary: &'a TemporaryCodes,
     /// The codes of the visitors of sections without stored ones, by the number of the section; `None` when there are none.
     given: OnceLock<Option<HashMap<usize, Vec<u32>>>>,
+    /// Strings that were met.
+    strings: Mutex<Strings>,
     /// Rows before this time are in no answer.
     hidden_before: i64,
     sources: Vec<Source<'a>>,
@@ -53,6 +56,7 @@ impl<'a> StoredSections<'a> {
             state,
             temporary,
             given: OnceLock::new(),
+            strings: Mutex::default(),
             hidden_before,
             sources: Vec::new(),
             spans: Vec::new(),
@@ -192,7 +196,7 @@ impl Sections for StoredSections<'_> {
     fn visits(&self, number: usize, needs: VisitNeeds, budget: &Budget) -> Result<Option<Visits>, QueryError> {
         match &self.sources[number] {
             Source::Group(segment, range) if range.min_at >= self.hidden_before => {
-                read_visits(segment, range.group, needs, budget)
+                read_visits(segment, range.group, needs, &mut self.strings.lock(), budget)
             }
             Source::Group(..) | Source::Head(..) => Ok(None),
         }
@@ -202,7 +206,7 @@ impl Sections for StoredSections<'_> {
         match &self.sources[number] {
             Source::Group(segment, range) if range.min_at >= self.hidden_before => {
                 check_memory(segment, range, needs.columns, budget)?;
-                read_columns(segment, range, needs).map(Some).map_err(damaged)
+                read_columns(segment, range, needs, &mut self.strings.lock()).map(Some).map_err(damaged)
             }
             Source::Group(..) | Source::Head(..) => Ok(None),
         }
@@ -212,7 +216,7 @@ impl Sections for StoredSections<'_> {
         match &self.sources[number] {
             Source::Group(segment, range) => {
                 check_memory(segment, range, columns, budget)?;
-                read_group(segment, range, columns, self.hidden_before).map_err(damaged)
+                read_group(segment, range, columns, &mut self.strings.lock(), self.hidden_before).map_err(damaged)
             }
             Source::Head(generation, rows, _) => {
                 budget.check_memory(rows * ROW_BYTES)?;
@@ -238,6 +242,7 @@ fn read_visits(
     segment: &Segment,
     group: u32,
     needs: VisitNeeds,
+    known: &mut Strings,
     budget: &Budget,
 ) -> Result<Option<Visits>, QueryError> {
     let (mut strings, mut string_bytes) = (Vec::new(), 0);
@@ -259,25 +264,25 @@ fn read_visits(
         let mut coded = Vec::with_capacity(strings.len());
         for (dimension, texts) in &strings {
             let Some(mut column) = visits.column(*dimension, texts.len()).map_err(error)? else { return Ok(None) };
-            let (dictionary, names) = dictionary_of(*dimension, texts);
-            column.rename(&names);
+            let (dictionary, names) = dictionary_of(*dimension, texts, known);
+            column.rename(&names.codes);
             dictionaries[*dimension as usize] = dictionary;
             coded.push((*dimension, column));
         }
         let mut read = visits.read(needs).map_err(error)?;
         read.columns = coded;
         read.section.dictionaries = dictionaries;
-        let ids = |column: ColumnId, codes: &[u32], is_needed: bool| -> Result<Vec<u64>, SegmentError> {
+        let ids = |column: ColumnId, codes: &[u32], is_needed: bool| -> Result<(Vec<u64>, usize), SegmentError> {
             let ids = if is_needed { segment.read_ids(group, column)? } else { Vec::new() };
             let count = if is_needed { ids.len() } else { segment.unpacked_bytes(group, column)? / size_of::<u64>() };
-            match codes.iter().any(|&code| code as usize >= count) {
+            match codes.iter().copied().max().is_some_and(|highest| highest as usize >= count) {
                 true => Err(segment.error("visits of sessions that are not there")),
-                false => Ok(ids),
+                false => Ok((ids, count)),
             }
         };
-        read.section.visitor_ids = ids(ColumnId::Visitor, &read.visitor, needs.visitor_ids)?;
+        (read.section.visitor_ids, _) = ids(ColumnId::Visitor, &read.visitor, needs.visitor_ids)?;
         if needs.sessions {
-            read.section.session_ids = ids(ColumnId::Session, &read.session, true)?;
+            (read.section.session_ids, read.sessions) = ids(ColumnId::Session, &read.session, needs.session_ids)?;
         }
         Ok(Some(read))
     });
@@ -285,23 +290,94 @@ fn read_visits(
 }
 
 /// The dictionary of `texts`, and the code in it of each of them. In a dataset the empty string is the first; in a file it is where it
-/// was met first.
+/// was met first. Strings that are one in their normal form have one code.
 #[expect(clippy::cast_possible_truncation, reason = "a row group has fewer than 2^32 strings")]
-fn dictionary_of(dimension: Dimension, texts: &Texts) -> (Dictionary, Vec<u32>) {
-    let mut dictionary = vec![Arc::from("")];
-    let name = |code| match texts.get(code) {
-        "" => 0,
-        text => {
-            dictionary.push(Arc::from(&*dimension.normal(text)));
-            dictionary.len() as u32 - 1
+fn dictionary_of(dimension: Dimension, texts: &Texts, known: &mut Strings) -> (Dictionary, Names) {
+    let mut dictionary = Vec::with_capacity(texts.len() + 1);
+    dictionary.push(Arc::from(""));
+    let mut names: Vec<u32> = Vec::with_capacity(texts.len());
+    let mut are_normal = true;
+    for text in (0..).take(texts.len()).map(|code| texts.get(code)) {
+        names.push(if text.is_empty() { 0 } else { dictionary.len() as u32 });
+        if !text.is_empty() {
+            let (text, is_normal) = known.normal(dimension, text);
+            are_normal &= is_normal;
+            dictionary.push(text);
         }
-    };
-    let names = (0..).take(texts.len()).map(name).collect();
-    (Dictionary { texts: dictionary.into() }, names)
+    }
+    if !are_normal {
+        // Of an earlier version.
+        let mut once: Vec<Arc<str>> = vec![Arc::from("")];
+        let mut codes: HashMap<Arc<str>, u32> = HashMap::from([(Arc::clone(&once[0]), 0)]);
+        for name in &mut names {
+            let text = &dictionary[*name as usize];
+            *name = *codes.entry(Arc::clone(text)).or_insert_with(|| {
+                once.push(Arc::clone(text));
+                once.len() as u32 - 1
+            });
+        }
+        dictionary = once;
+    }
+    (Dictionary { texts: dictionary.into() }, Names::new(names))
+}
+
+/// Strings of row groups, most of which are in many: each is looked at and kept once.
+#[derive(Default)]
+struct Strings([HashSet<Arc<str>>; Dimension::COUNT]);
+
+impl Strings {
+    /// No more strings of a dimension are kept, and no longer ones: together they take some megabyte.
+    const STRINGS_MAX: usize = 1 << 13;
+    const BYTES_MAX: usize = 128;
+
+    /// The normal form of `text`, and whether it is `text` itself.
+    fn normal(&mut self, dimension: Dimension, text: &str) -> (Arc<str>, bool) {
+        let strings = &mut self.0[dimension as usize];
+        // Those that are kept are in their normal form.
+        if let Some(known) = strings.get(text) {
+            return (Arc::clone(known), true);
+        }
+        let (normal, is_normal) = match dimension.normal(text) {
+            Cow::Borrowed(text) => (Arc::from(text), true),
+            Cow::Owned(text) => (Arc::from(text), false),
+        };
+        if is_normal && text.len() <= Self::BYTES_MAX && strings.len() < Self::STRINGS_MAX {
+            strings.insert(Arc::clone(&normal));
+        }
+        (normal, is_normal)
+    }
+}
+
+/// The code in a dictionary of each string of a file.
+struct Names {
+    codes: Vec<u32>,
+    /// Whether each is one more than its place: nothing but the empty string, which is not in the file, is in another place.
+    are_shifted: bool,
+}
+
+impl Names {
+    fn new(codes: Vec<u32>) -> Self {
+        let are_shifted = codes.iter().zip(1..).all(|(&code, shifted)| code == shifted);
+        Self { codes, are_shifted }
+    }
+
+    /// Has the code here instead of each code of the file.
+    fn rename(&self, codes: &mut [u32]) {
+        if self.are_shifted {
+            codes.iter_mut().for_each(|code| *code += 1);
+        } else {
+            codes.iter_mut().for_each(|code| *code = self.codes[*code as usize]);
+        }
+    }
 }
 
 /// Single columns of the rows of `range`.
-fn read_columns(segment: &Segment, range: &SiteRange, needs: RowNeeds) -> Result<RowColumns, SegmentError> {
+fn read_columns(
+    segment: &Segment,
+    range: &SiteRange,
+    needs: RowNeeds,
+    known: &mut Strings,
+) -> Result<RowColumns, SegmentError> {
     let (group, rows) = (range.group, range.start as usize..(range.start + range.rows) as usize);
     let ids = |column: ColumnId| match segment.read(group, column, rows.clone())? {
         Coded { codes, values: Values::Ids(ids) } => Ok((codes, ids)),
@@ -312,22 +388,30 @@ fn read_columns(segment: &Segment, range: &SiteRange, needs: RowNeeds) -> Result
         true => (read.visitor, read.section.visitor_ids) = ids(ColumnId::Visitor)?,
         false => read.visitor = segment.read_row_codes(group, ColumnId::Visitor, rows.clone())?,
     }
-    if needs.sessions {
-        (read.session, read.section.session_ids) = ids(ColumnId::Session)?;
+    match (needs.sessions, needs.session_ids) {
+        (_, true) => (read.session, read.section.session_ids) = ids(ColumnId::Session)?,
+        (true, false) => read.session = segment.read_row_codes(group, ColumnId::Session, rows.clone())?,
+        (false, false) => {}
     }
     for dimension in needs.columns.iter() {
         let Coded { mut codes, values } = segment.read(group, ColumnId::Dimension(dimension), rows.clone())?;
         let Values::Texts(texts) = values else { return Err(segment.error("texts are numbers")) };
-        let (dictionary, names) = dictionary_of(dimension, &texts);
+        let (dictionary, names) = dictionary_of(dimension, &texts, known);
         read.section.dictionaries[dimension as usize] = dictionary;
-        codes.iter_mut().for_each(|code| *code = names[*code as usize]);
+        names.rename(&mut codes);
         read.columns.push((dimension, codes));
     }
     Ok(read)
 }
 
 /// The rows of `range` that are not before `since`.
-fn read_group(segment: &Segment, range: &SiteRange, columns: ColumnSet, since: i64) -> Result<Section, SegmentError> {
+fn read_group(
+    segment: &Segment,
+    range: &SiteRange,
+    columns: ColumnSet,
+    known: &mut Strings,
+    since: i64,
+) -> Result<Section, SegmentError> {
     let rows = range.start as usize..(range.start + range.rows) as usize;
     let (base, Ids { visitors, sessions }) = segment.read_base(range.group, rows.clone())?;
     let mut made = base.into_chunk(since);
@@ -335,9 +419,9 @@ fn read_group(segment: &Segment, range: &SiteRange, columns: ColumnSet, since: i
     for dimension in columns.iter() {
         let Coded { mut codes, values } = segment.read(range.group, ColumnId::Dimension(dimension), rows.clone())?;
         let Values::Texts(texts) = values else { return Err(segment.error("texts are numbers")) };
-        let (dictionary, names) = dictionary_of(dimension, &texts);
+        let (dictionary, names) = dictionary_of(dimension, &texts, known);
         dictionaries[dimension as usize] = dictionary;
-        codes.iter_mut().for_each(|code| *code = names[*code as usize]);
+        names.rename(&mut codes);
         made.set_column(dimension, &codes);
     }
     Ok(Section { chunk: made.chunk, dictionaries, visitor_ids: visitors, session_ids: sessions })
@@ -392,6 +476,26 @@ mod tests {
 
     const MINUTE_MS: i64 = 60_000;
     const ROWS: i64 = 1_000;
+
+    /// Sabotage: keep the strings of an earlier version apart, or keep its spellings among the known ones.
+    #[test]
+    fn spellings_of_a_path_have_one_code() {
+        let mut known = Strings::default();
+        let mut read = |texts: &[&str]| {
+            let texts = Texts::Owned(texts.iter().map(|&text| Arc::from(text)).collect());
+            let (dictionary, names) = dictionary_of(Dimension::Path, &texts, &mut known);
+            let mut codes: Vec<u32> = (0..texts.len() as u32).collect();
+            names.rename(&mut codes);
+            let texts: Vec<String> = dictionary.texts.iter().map(|text| text.to_string()).collect();
+            (texts, codes)
+        };
+        let own = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        for _ in 0..2 {
+            assert_eq!(read(&["/%61", "", "/b", "/a"]), (own(&["", "/a", "/b"]), vec![1, 0, 2, 1]));
+            assert_eq!(read(&["/b", "/a"]), (own(&["", "/b", "/a"]), vec![1, 2]));
+            assert_eq!(read(&["", "/b"]), (own(&["", "/b"]), vec![0, 1]));
+        }
+    }
 
     fn website() -> WebsiteId {
         WebsiteId::from_random_bytes([1; 16])

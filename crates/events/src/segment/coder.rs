@@ -19,7 +19,10 @@ const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 const UNSPREAD: u64 = 0xf1de_83e1_9937_733d;
 const _: () = assert!(SPREAD.wrapping_mul(UNSPREAD) == 1);
 
-/// Ids with a code each, 16 bytes an id.
+/// So many more bits are looked at to tell that an id is not there.
+const FILTER_BITS: u32 = 5;
+
+/// Ids with a code each, some 24 bytes an id.
 #[derive(Debug, Default)]
 pub(crate) struct CodeMap {
     /// The ids, spread, ascending.
@@ -29,6 +32,10 @@ pub(crate) struct CodeMap {
     starts: Vec<u32>,
     /// The other bits.
     shift: u32,
+    /// A bit for each value of some more of the highest bits that an id has: of most ids that are not here, that tells it.
+    may_be: Vec<u64>,
+    /// The bits beside these.
+    may_be_shift: u32,
 }
 
 impl CodeMap {
@@ -48,12 +55,22 @@ impl CodeMap {
             at += ids[at..].iter().take_while(|&&id| id >> shift == high).count();
         }
         starts.push(at as u32);
-        Self { codes: vec![UNKNOWN; ids.len()], ids, starts, shift }
+        let may_be_shift = shift - FILTER_BITS;
+        let mut may_be = vec![0; 1 << (bits + FILTER_BITS - u64::BITS.ilog2())];
+        for id in &ids {
+            let bit = id >> may_be_shift;
+            may_be[(bit / 64) as usize] |= 1 << (bit % 64);
+        }
+        Self { may_be, may_be_shift, codes: vec![UNKNOWN; ids.len()], ids, starts, shift }
     }
 
     /// Where `id` stands; `None` when it does not.
     pub(crate) fn place(&self, id: u64) -> Option<usize> {
         let id = spread(id);
+        let bit = id.checked_shr(self.may_be_shift)?;
+        if self.may_be.get(usize::try_from(bit / 64).ok()?)? >> (bit % 64) & 1 == 0 {
+            return None;
+        }
         let high = usize::try_from(id.checked_shr(self.shift)?).ok()?;
         let (start, end) = (*self.starts.get(high)? as usize, *self.starts.get(high + 1)? as usize);
         self.ids[start..end].iter().position(|&own| own == id).map(|place| start + place)

@@ -34,6 +34,9 @@ pub(super) const VERSION: u8 = 1;
 /// What stands before the bits.
 const HEADER_BYTES: usize = 10;
 
+/// As many codes are read at a time: their bits are a byte.
+const BLOCK: usize = 8;
+
 /// No code is as large: a website that comes so far gets no further ones.
 pub(super) const CODES_MAX: u32 = 1 << 31;
 
@@ -88,20 +91,42 @@ pub(crate) fn decode(bytes: &[u8], count: usize, end: u32) -> Result<Vec<u32>, &
     let (bits, rest) = rest.split_at_checked(count.div_ceil(8)).ok_or("visitor codes end early")?;
     let mut others = Vec::with_capacity(written + 1);
     hybrid::decode(rest, *width, written, &mut others).map_err(|_| "malformed visitor codes")?;
-    // So that there is one to look at behind the last.
-    others.push(0);
-    let (mut codes, mut next, mut place) = (Vec::with_capacity(count), 0_u32, 0_usize);
-    for at in 0..count {
-        let is_written = bits[at / 8] >> (at % 8) & 1;
-        let code = if is_written == 1 { others[place.min(written)] } else { next };
-        place += usize::from(is_written);
-        next = next.max(code.saturating_add(1));
-        codes.push(code);
+    // So that there are enough to look at behind the last.
+    others.resize(written + BLOCK, 0);
+    let (mut codes, mut next, mut place) = (vec![0; count], 0_u32, 0_usize);
+    for (codes, &flags) in codes.chunks_mut(BLOCK).zip(bits) {
+        let Some(others) = others.get(place..).and_then(|others| others.first_chunk::<BLOCK>()) else { break };
+        let (met, end) = decode_block(codes, flags, others, next);
+        (place, next) = (place + met, end);
     }
     if place != written || next != end {
         return Err("visitor codes that do not fit");
     }
     Ok(codes)
+}
+
+/// Fills `codes`, at most eight, which are written as `flags` tell: as the first of `others`. Gives how many of them were, and the code
+/// after the highest.
+fn decode_block(codes: &mut [u32], flags: u8, others: &[u32; BLOCK], next: u32) -> (usize, u32) {
+    // Who came before has a lower code than the next one, nearly always: then nothing here waits for anything.
+    let (mut new, mut met, mut is_above) = (next, 0, false);
+    for (at, code) in codes.iter_mut().enumerate() {
+        let (is_written, other) = (flags >> at & 1 == 1, others[met % BLOCK]);
+        *code = if is_written { other } else { new };
+        is_above |= is_written & (other >= next);
+        new = new.wrapping_add(u32::from(!is_written));
+        met += usize::from(is_written);
+    }
+    if is_above || new < next {
+        (new, met) = (next, 0);
+        for (at, code) in codes.iter_mut().enumerate() {
+            let is_written = flags >> at & 1 == 1;
+            *code = if is_written { others[met % BLOCK] } else { new };
+            new = new.max(code.saturating_add(1));
+            met += usize::from(is_written);
+        }
+    }
+    (met, new)
 }
 
 #[cfg(test)]

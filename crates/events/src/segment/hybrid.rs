@@ -104,6 +104,18 @@ fn unpack(packed: &[u8], width: u8, count: usize, out: &mut Vec<u32>) {
     let start = out.len();
     out.resize(start + count, 0);
     let out = &mut out[start..];
+    // Whole bytes, as most columns have, and bytes that have several codes whole.
+    match width {
+        1 => return unpack_small::<1>(packed, out),
+        2 => return unpack_small::<2>(packed, out),
+        4 => return unpack_small::<4>(packed, out),
+        8 => return out.iter_mut().zip(packed).for_each(|(code, &byte)| *code = byte.into()),
+        16 => {
+            let pairs = packed.as_chunks::<2>().0;
+            return out.iter_mut().zip(pairs).for_each(|(code, &pair)| *code = u16::from_le_bytes(pair).into());
+        }
+        _ => {}
+    }
     // Eight bytes at a time as long as there are eight: a code and its offset in a byte need at most 39 bits.
     let whole = packed.len().checked_sub(8).map_or(0, |last| count.min(last * 8 / width + 1));
     let (with_window, last) = out.split_at_mut(whole);
@@ -119,6 +131,16 @@ fn unpack(packed: &[u8], width: u8, count: usize, out: &mut Vec<u32>) {
             *to = *from;
         }
         *code = (u64::from_le_bytes(window) >> (bit % 8) & mask) as u32;
+    }
+}
+
+/// Codes of `WIDTH` bits, which divide a byte.
+fn unpack_small<const WIDTH: usize>(packed: &[u8], out: &mut [u32]) {
+    let mask = (1_u8 << WIDTH) - 1;
+    for (codes, &byte) in out.chunks_mut(8 / WIDTH).zip(packed) {
+        for (at, code) in codes.iter_mut().enumerate() {
+            *code = (byte >> (at * WIDTH) & mask).into();
+        }
     }
 }
 

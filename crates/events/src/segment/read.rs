@@ -1,5 +1,6 @@
 //! Reading one column of one row group.
 
+use std::cell::Cell;
 use std::io::Read;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -20,6 +21,14 @@ use super::{
 };
 use crate::intern::empty_string;
 use crate::rows::{BaseRows, Ids};
+
+/// What a thread keeps for what it reads next, at most.
+const BUFFER_BYTES_MAX: usize = 1 << 20;
+
+thread_local! {
+    /// What stands behind row groups is read into it: new memory would be cleared for each of them.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// The codes of some rows, and what they stand for.
 #[derive(Debug, Clone)]
@@ -255,8 +264,9 @@ impl Segment {
     /// The digest of a row group; `None` when it has none that this version can read, so that its rows must do.
     pub(crate) fn read_digest(&self, group: u32) -> Result<Option<StoredDigest>, SegmentError> {
         let Some(meta) = self.meta.groups.get(group as usize).and_then(|group| group.digest) else { return Ok(None) };
-        let bytes = self.bytes(meta.offset, meta.bytes, meta.hash)?;
-        StoredDigest::decode(&bytes).map_err(|error| self.error(error))
+        self.with_bytes((meta.offset, meta.bytes, meta.hash), |bytes| {
+            StoredDigest::decode(bytes).map_err(|error| self.error(error))
+        })
     }
 
     /// Hands the sessions of a row group to `take`; `None` when they do not stand in the file, or a later version wrote them.
@@ -266,17 +276,19 @@ impl Segment {
         take: impl FnOnce(&StoredVisits<'_>) -> Result<T, SegmentError>,
     ) -> Result<Option<T>, SegmentError> {
         let Some(meta) = self.meta.groups.get(group as usize).and_then(|group| group.visits) else { return Ok(None) };
-        let bytes = self.bytes(meta.offset, meta.bytes, meta.hash)?;
-        let visits = StoredVisits::decode(&bytes).map_err(|error| self.error(error))?;
-        visits.as_ref().map(take).transpose()
+        self.with_bytes((meta.offset, meta.bytes, meta.hash), |bytes| {
+            let visits = StoredVisits::decode(bytes).map_err(|error| self.error(error))?;
+            visits.as_ref().map(take).transpose()
+        })
     }
 
     /// The codes of the visitors of a row group, in the order of their ids; `None` when they have none.
     pub(crate) fn read_codes(&self, group: u32) -> Result<Option<Vec<u32>>, SegmentError> {
         let Some(meta) = self.codes_of(group) else { return Ok(None) };
         let visitors = self.unpacked_bytes(group, ColumnId::Visitor)? / size_of::<u64>();
-        let bytes = self.bytes(meta.offset, meta.bytes, meta.hash)?;
-        visitor_codes::decode(&bytes, visitors, meta.end).map(Some).map_err(|what| self.error(what))
+        self.with_bytes((meta.offset, meta.bytes, meta.hash), |bytes| {
+            visitor_codes::decode(bytes, visitors, meta.end).map(Some).map_err(|what| self.error(what))
+        })
     }
 
     /// The strings of a column of a row group, without its rows; `None` when the file does not have the column.
@@ -359,12 +371,37 @@ impl Segment {
     /// The bytes at a place, when they are those that were written.
     fn bytes(&self, offset: u64, count: u32, hash: u64) -> Result<Vec<u8>, SegmentError> {
         let mut bytes = vec![0; count as usize];
-        self.file()?.read_exact_at(&mut bytes, offset).map_err(|error| self.unreadable(error))?;
-        if xxh3_64(&bytes) != hash {
-            let place = offset..offset + u64::from(count);
+        self.fill(&mut bytes, offset, hash)?;
+        Ok(bytes)
+    }
+
+    /// Hands the bytes at a place (where they begin, how many they are, and their hash) to `take`, when they are those that were written.
+    fn with_bytes<T>(
+        &self,
+        (offset, count, hash): (u64, u32, u64),
+        take: impl FnOnce(&[u8]) -> Result<T, SegmentError>,
+    ) -> Result<T, SegmentError> {
+        // Nobody else has it, also when `take` reads.
+        let mut buffer = BUFFER.take();
+        let count = count as usize;
+        if buffer.len() < count {
+            buffer.resize(count, 0);
+        }
+        let bytes = &mut buffer[..count];
+        let taken = self.fill(bytes, offset, hash).and_then(|()| take(bytes));
+        if buffer.len() <= BUFFER_BYTES_MAX {
+            BUFFER.set(buffer);
+        }
+        taken
+    }
+
+    fn fill(&self, bytes: &mut [u8], offset: u64, hash: u64) -> Result<(), SegmentError> {
+        self.file()?.read_exact_at(bytes, offset).map_err(|error| self.unreadable(error))?;
+        if xxh3_64(bytes) != hash {
+            let place = offset..offset + bytes.len() as u64;
             return Err(self.error(format_args!("damaged in bytes {place:?}")));
         }
-        Ok(bytes)
+        Ok(())
     }
 
     /// The pages of `chunk`, which is a chunk of `column` or its beginning, when its bytes are those that were written.
@@ -436,7 +473,9 @@ fn codes(pages: &mut Pages, rows: Range<usize>, group_rows: usize, values: usize
         }
         page_start = page_end;
     }
-    if codes.len() != rows.len() || codes.iter().any(|&code| code as usize >= values) {
+    // The highest first: that is a loop without a way out, of many codes at a time.
+    let highest = codes.iter().copied().max();
+    if codes.len() != rows.len() || highest.is_some_and(|highest| highest as usize >= values) {
         return Err("does not fit its rows".to_owned());
     }
     Ok(codes)

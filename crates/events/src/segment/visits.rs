@@ -211,6 +211,7 @@ fn has_events(part: &SessionPart) -> bool {
 pub(crate) const ALL_OF_VISITS: VisitNeeds = VisitNeeds {
     columns: ColumnSet::EMPTY,
     sessions: true,
+    session_ids: true,
     visitor_ids: false,
     starts: true,
     metrics: true,
@@ -255,7 +256,7 @@ impl<'a> StoredVisits<'a> {
         if needs.sessions {
             visits.session = self.codes(SESSION, count)?;
         }
-        if needs.starts || needs.metrics || needs.times {
+        if needs.starts || needs.times {
             let mut first_at = 0_i64;
             let first = self.needed::<u64>(FIRST, with_events)?;
             visits.first_at = Vec::with_capacity(count);
@@ -263,6 +264,10 @@ impl<'a> StoredVisits<'a> {
                 first_at = first_at.wrapping_add(unfolded(number));
                 first_at
             }));
+        } else if needs.metrics {
+            visits.first_at = vec![0; with_events];
+        }
+        if needs.starts || needs.metrics || needs.times {
             visits.first_at.resize(count, i64::MAX);
         }
         if needs.metrics || needs.times {
@@ -299,7 +304,7 @@ impl<'a> StoredVisits<'a> {
         let (visits, with_events) = (self.len(), self.encoded.with_events as usize);
         let codes = |number: u8, count: usize| -> Result<Option<Vec<u32>>, VisitsError> {
             let Some(mut codes) = self.numbers::<u32>(number, count)? else { return Ok(None) };
-            if codes.iter().any(|&code| code as usize >= values) {
+            if codes.iter().copied().max().is_some_and(|highest| highest as usize >= values) {
                 return Err(VisitsError::Malformed("a code without a string"));
             }
             codes.resize(visits, 0);
@@ -321,10 +326,28 @@ impl<'a> StoredVisits<'a> {
     fn codes(&self, number: u8, count: usize) -> Result<Vec<u32>, VisitsError> {
         let mut codes = self.needed::<u32>(number, count)?;
         let mut next = 0_u32;
-        for code in &mut codes {
-            *code = if *code == 0 { next } else { *code - 1 };
-            next = next.max(code.saturating_add(1));
+        let slowly = |codes: &mut [u32], mut next: u32| {
+            for code in codes {
+                *code = if *code == 0 { next } else { *code - 1 };
+                next = next.max(code.saturating_add(1));
+            }
+            next
+        };
+        let mut blocks = codes.chunks_exact_mut(8);
+        for block in &mut blocks {
+            // Mostly the next ones, and those that are written came before: then no code waits for the one before it.
+            let is_above = block.iter().fold(false, |is_above, &code| is_above | (code > next));
+            if is_above || next > u32::MAX - 8 {
+                next = slowly(block, next);
+                continue;
+            }
+            for code in block {
+                let is_next = *code == 0;
+                *code = if is_next { next } else { *code - 1 };
+                next += u32::from(is_next);
+            }
         }
+        slowly(blocks.into_remainder(), next);
         Ok(codes)
     }
 
@@ -368,7 +391,14 @@ fn unpacked_numbers<T: Number>(bytes: &[u8], count: usize) -> Option<Vec<T>> {
         {
             let bits = ends.trailing_zeros() + 1;
             numbers.push(T::try_from(seven_bits_each(window & (u64::MAX >> (64 - bits)))).ok()?);
-            rest = &rest[bits as usize / 8..];
+            // Most often the window has another one, which need not wait until this one's length is known.
+            let (others, mut read) = (ends & (ends - 1), bits);
+            if others != 0 {
+                read = others.trailing_zeros() + 1;
+                let second = (window & (u64::MAX >> (64 - read))) >> bits;
+                numbers.push(T::try_from(seven_bits_each(second)).ok()?);
+            }
+            rest = &rest[read as usize / 8..];
             continue;
         }
         let (mut number, mut shift) = (0_u64, 0);

@@ -17,7 +17,7 @@ use super::codes::{ALONE, Part, Roles};
 use super::columns::ByColumns;
 use super::pairs::DistinctPairs;
 use super::visits::VisitsPiece;
-use super::walk::{Long, Piece, Rows};
+use super::walk::{IdMap, Long, Piece, Rows};
 use crate::derived::SessionMetrics;
 use crate::{Breakdown, BreakdownRow, Filter, FilterLevel, GroupBy, MetricValues, QueryError};
 
@@ -27,7 +27,7 @@ const DENSE_PAIRS: usize = 1 << 16;
 /// Groups are parted by the high bits of their hash.
 const GROUP_PARTS: u32 = 1 << 16;
 /// About what a string takes beside its bytes, with its code.
-const STRING_BYTES: usize = 96;
+const STRING_BYTES: usize = 120;
 /// About what a group takes beside its strings.
 const GROUP_BYTES: usize = size_of::<GroupTotals>() + 2 * size_of::<(u32, u32, u32)>() + 16;
 
@@ -45,6 +45,8 @@ pub(super) struct GroupTable {
 #[derive(Default)]
 struct Names {
     codes: HashMap<Arc<str>, u32>,
+    /// By where they are in memory: sections may share their strings.
+    by_place: IdMap<u32>,
     texts: Vec<Arc<str>>,
     bytes: usize,
 }
@@ -68,7 +70,24 @@ impl Names {
         if let Some(&code) = self.codes.get(text) {
             return code;
         }
-        let (text, code) = (Arc::<str>::from(text), self.texts.len() as u32);
+        self.insert(Arc::from(text))
+    }
+
+    fn code_of(&mut self, text: &Arc<str>) -> u32 {
+        let place = text.as_ptr().addr() as u64;
+        if let Some(&code) = self.by_place.get(&place) {
+            return code;
+        }
+        if let Some(&code) = self.codes.get(text) {
+            return code;
+        }
+        // It is kept, so nothing else comes to be at its place.
+        self.by_place.insert(place, self.texts.len() as u32);
+        self.insert(Arc::clone(text))
+    }
+
+    fn insert(&mut self, text: Arc<str>) -> u32 {
+        let code = self.texts.len() as u32;
         self.bytes += text.len() + STRING_BYTES;
         self.texts.push(Arc::clone(&text));
         self.codes.insert(text, code);
@@ -101,11 +120,7 @@ impl GroupTable {
         }
         let key = (self.names[0].code(first), second.map_or(0, |second| self.names[1].code(second)));
         if !self.has_second {
-            // Groups are the strings, each once.
-            if key.0 as usize == self.keys.len() {
-                self.keys.push(key);
-                self.totals.push(GroupTotals::default());
-            }
+            self.add_group_of(key.0);
             return Some(key.0);
         }
         Some(*self.codes.entry(key).or_insert_with(|| {
@@ -113,6 +128,24 @@ impl GroupTable {
             self.totals.push(GroupTotals::default());
             self.keys.len() as u32 - 1
         }))
+    }
+
+    /// The group of this value and no second one.
+    pub(super) fn group_of(&mut self, text: &Arc<str>) -> Option<u32> {
+        if self.has_second || self.parts != (0..GROUP_PARTS) {
+            return self.group((text, None));
+        }
+        let code = self.names[0].code_of(text);
+        self.add_group_of(code);
+        Some(code)
+    }
+
+    /// Groups without a second value are the strings, each once.
+    fn add_group_of(&mut self, code: u32) {
+        if code as usize == self.keys.len() {
+            self.keys.push((code, 0));
+            self.totals.push(GroupTotals::default());
+        }
     }
 
     /// Counts events of a group.
@@ -369,11 +402,12 @@ impl Long<'_> {
         let places = Places::new(piece, group_by, &chosen, &work)?;
         let mut counts: Vec<Counts> = work.filled(Counts::default(), places.len)?;
         work.for_each_block(0..chosen.len(), |block| {
+            let (counts, pageviews, other_events) = (&mut counts[..], &visits.pageviews[..], &visits.other_events[..]);
             for (&position, &place) in chosen[block.clone()].iter().zip(&places.of_chosen[block]) {
                 let count = &mut counts[place as usize];
                 count.visits += 1;
-                count.pageviews += u64::from(visits.pageviews[position as usize]);
-                count.other_events += u64::from(visits.other_events[position as usize]);
+                count.pageviews += u64::from(pageviews[position as usize]);
+                count.other_events += u64::from(other_events[position as usize]);
             }
         })?;
         let mut groups: Vec<u32> = work.filled(NONE, places.len)?;
@@ -386,8 +420,12 @@ impl Long<'_> {
                     if first == 0 && !group_by.include_empty {
                         continue;
                     }
-                    let second = group_by.and.as_ref().map(|field| visits.text(field, second));
-                    let Some(group) = table.group((visits.text(&group_by.field, first), second)) else { continue };
+                    let first = visits.text(&group_by.field, first);
+                    let group = match &group_by.and {
+                        Some(field) => table.group((first, Some(visits.text(field, second)))),
+                        None => table.group_of(first),
+                    };
+                    let Some(group) = group else { continue };
                     groups[place as usize] = group;
                     if roles.is_first_pass {
                         let metrics = &mut table.totals[group as usize].metrics;
@@ -420,17 +458,16 @@ impl Long<'_> {
         // Visitors who are alone here, each with a group: some of them several times.
         let mut alone: Vec<u64> = Vec::new();
         work.for_each_block(0..chosen.len(), |block| {
-            for (&position, &place) in chosen[block.clone()].iter().zip(&places.of_chosen[block]) {
-                let (group, visitor) = (groups[place as usize], visits.visitor[position as usize]);
-                if group == NONE {
-                    continue;
+            let (codes, groups, visitors) = (roles.codes, &groups[..], &visits.visitor[..]);
+            let of_block = chosen[block.clone()].iter().zip(&places.of_chosen[block]);
+            pairs.add_each(of_block.filter_map(|(&position, &place)| {
+                let (group, visitor) = (groups[place as usize], visitors[position as usize]);
+                let code = codes[visitor as usize];
+                if code == ALONE && group != NONE && roles.is_first_pass {
+                    alone.push(u64::from(visitor) << 32 | u64::from(group));
                 }
-                match roles.codes[visitor as usize] {
-                    ALONE if roles.is_first_pass => alone.push(u64::from(visitor) << 32 | u64::from(group)),
-                    ALONE => {}
-                    code => pairs.add(group, code),
-                }
-            }
+                (group != NONE && code != ALONE).then_some((group, code))
+            }));
         })?;
         work.reserve::<u64>(alone.len())?;
         alone.sort_unstable();

@@ -126,6 +126,15 @@ impl Long<'_> {
         match keys {
             // Nobody is left out.
             Keys::Codes(codes) if is_everyone(&part.parts) && self.shared.get().is_none() => Ok(codes.clone()),
+            Keys::Codes(codes)
+                if is_everyone(&part.parts)
+                    && part.conditions.is_empty()
+                    && let Some(shared) = self.shared.get() =>
+            {
+                let split = self.split_visitors.borrow();
+                let is_alone = |code: u32| !shared.may_be_shared(code.into()) && !split.contains(&code.into());
+                Ok(codes.iter().map(|&code| if is_alone(code) { ALONE } else { code }).collect())
+            }
             Keys::Codes(codes) => self.codes_of_keys(codes.iter().map(|&code| code.into()), part),
             Keys::Ids(ids) => self.codes_of_keys(ids.iter().copied(), part),
         }

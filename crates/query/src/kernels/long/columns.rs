@@ -4,16 +4,14 @@
 //! fields of sessions are found by the sessions without their rows. Of a session that is in several sections the value is that of
 //! its first event: its rows wait until all sections were seen.
 
-use std::borrow::Cow;
-
 use zenovay_domain::{Dimension, EventKind};
 
-use super::super::distinct::Pairs;
+use super::super::distinct::NONE;
 use super::super::pageviews::PAGEVIEW;
 use super::super::select::{RowsOf, Test, column};
 use super::super::work::{Bits, Work};
 use super::breakdown::GroupTable;
-use super::codes::{NOT_COUNTED, Part, Roles};
+use super::codes::{ALONE, NOT_COUNTED, Part};
 use super::pairs::DistinctPairs;
 use super::walk::{IdMap, Long, codes_of};
 use super::{RowColumns, RowNeeds, Section, VisitNeeds, Visits};
@@ -51,6 +49,11 @@ struct WaitingRow {
     code: u32,
     kind: u8,
 }
+
+/// Marks another event than a pageview beside its place. No section has as many strings.
+const IS_OTHER: u32 = 1 << 31;
+/// Stands for the group of a place that is not counted.
+const LEFT_OUT: u32 = NONE - 1;
 
 /// Where a condition looks.
 enum Place {
@@ -135,12 +138,22 @@ fn passing_codes(condition: &Condition, dictionary: &Dictionary, work: &Work<'_>
     Ok(passing)
 }
 
-/// What is known of the sessions of a section: of each, by its code, which conditions it passes.
+/// What is known of the sessions of a section.
 struct SessionFacts {
-    passes: Vec<u32>,
+    /// How many there are; 0 when nothing is asked of them.
+    sessions: usize,
+    /// By the number of a condition on sessions, those that pass it.
+    passing: Vec<(u32, Bits)>,
     /// Those that are in several sections, with the first event that they have here.
     split: Vec<(u32, i64)>,
     is_split: Bits,
+}
+
+impl SessionFacts {
+    /// Which conditions a session passes, a bit each.
+    fn passes(&self, session: u32) -> u32 {
+        self.passing.iter().fold(0, |passes, (bit, passing)| passes | u32::from(passing.contains(session)) << bit)
+    }
 }
 
 /// The rows of a section that are asked about.
@@ -202,6 +215,7 @@ impl Long<'_> {
             let needs = RowNeeds {
                 columns: asked.of_rows,
                 sessions: asked.asks_of_sessions(),
+                session_ids: !facts.split.is_empty(),
                 visitor_ids: self.stored_below.is_none(),
             };
             if let Some(rows) = self.source.columns(number, needs, &left)? {
@@ -230,7 +244,7 @@ impl Long<'_> {
 
     /// What sessions without rows tell; `None` when there are none.
     fn facts_by_visits(&self, number: usize, asked: &ByColumns<'_>) -> Result<Option<SessionFacts>, QueryError> {
-        let nothing = SessionFacts { passes: Vec::new(), split: Vec::new(), is_split: Bits::new(0) };
+        let nothing = SessionFacts { sessions: 0, passing: Vec::new(), split: Vec::new(), is_split: Bits::new(0) };
         if !asked.asks_of_sessions() {
             return Ok(Some(nothing));
         }
@@ -242,24 +256,26 @@ impl Long<'_> {
         };
         let Some((visits, left)) = self.visits(number, needs)? else { return Ok(None) };
         let work = Work::new(&left);
-        let Visits { session, first_at, section, with_events, .. } = &visits;
-        let mut passes: Vec<u32> = work.filled(0, section.session_ids.len())?;
+        let Visits { session, sessions, first_at, section, with_events, .. } = &visits;
+        let mut passing_sessions = Vec::new();
         for (condition, bit) in asked.filter.conditions().zip(0..) {
             if matches!(place_of(condition), Some(Place::Session)) {
                 let passing =
                     passing_codes(condition, &section.dictionaries[condition.field.column() as usize], &work)?;
                 let codes = visits.codes(&condition.field)?;
+                let mut those = work.bits(*sessions)?;
                 work.for_each_block(0..*with_events, |block| {
                     for (&session, &code) in session[block.clone()].iter().zip(&codes[block]) {
-                        passes[session as usize] |= u32::from(passing.contains(code)) << bit;
+                        those.insert_if(session, passing.contains(code));
                     }
                 })?;
+                passing_sessions.push((bit, those));
             }
         }
         let is_split = codes_of(self.split_of(number), &section.session_ids);
         let starts = session.iter().copied().zip(first_at.iter().copied()).take(*with_events);
         let split = starts.filter(|(session, _)| is_split.contains(*session)).collect();
-        Ok(Some(SessionFacts { passes, split, is_split }))
+        Ok(Some(SessionFacts { sessions: *sessions, passing: passing_sessions, split, is_split }))
     }
 
     /// The same by the rows, also by those that are not in the range.
@@ -271,17 +287,19 @@ impl Long<'_> {
     ) -> Result<SessionFacts, QueryError> {
         let left = self.left().unreported();
         let work = Work::new(&left);
-        let mut passes: Vec<u32> = work.filled(0, section.session_ids.len())?;
+        let sessions = section.session_ids.len();
+        let mut passing_sessions = Vec::new();
         let with_events = || section.chunk.sessions.iter().filter(|part| part.first_row != NO_ROW);
         for (condition, bit) in asked.filter.conditions().zip(0..) {
             if matches!(place_of(condition), Some(Place::Session)) {
                 let dimension = condition.field.column();
                 let passing = passing_codes(condition, &section.dictionaries[dimension as usize], &work)?;
                 let codes = column(&section.chunk, dimension)?;
+                let mut those = work.bits(sessions)?;
                 for part in with_events() {
-                    let passes_it = passing.contains(codes[part.first_row as usize]);
-                    passes[part.session as usize] |= u32::from(passes_it) << bit;
+                    those.insert_if(part.session, passing.contains(codes[part.first_row as usize]));
                 }
+                passing_sessions.push((bit, those));
             }
         }
         let is_split = match asked.asks_of_sessions() {
@@ -290,7 +308,7 @@ impl Long<'_> {
         };
         let is_open = |session: u32| asked.asks_of_sessions() && is_split.contains(session);
         let split = with_events().filter(|part| is_open(part.session)).map(|part| (part.session, part.first_at));
-        Ok(SessionFacts { passes, split: split.collect(), is_split })
+        Ok(SessionFacts { sessions, passing: passing_sessions, split: split.collect(), is_split })
     }
 
     fn count_asked(
@@ -308,7 +326,7 @@ impl Long<'_> {
         let waits = |session: u32| !facts.split.is_empty() && facts.is_split.contains(session);
         for &(session, first_at) in &facts.split {
             let id = rows.section.session_ids[session as usize];
-            let own = (first_at, *number, facts.passes[session as usize]);
+            let own = (first_at, *number, facts.passes(session));
             waiting.sessions.entry(id).and_modify(|known| *known = own.min(*known)).or_insert(own);
         }
         let mut split_visitors = self.split_visitors.borrow_mut();
@@ -317,40 +335,62 @@ impl Long<'_> {
         }
         drop(split_visitors);
         let codes = self.codes_of(&keys, part)?;
-        let roles = Roles { codes: &codes, is_first_pass };
         let test = asked_of_rows(asked, rows, facts, &work)?;
         let selected = test.select_all(rows.kind.len(), &RowsOf::columns(rows), &work)?;
 
         let places = rows.column(asked.field)?;
         let texts = &rows.section.dictionaries[asked.field as usize].texts;
-        let mut counts: Vec<[u32; 2]> = work.filled([0; 2], texts.len())?;
-        let mut groups: Vec<u32> = work.list(selected.len())?;
-        let mut visitors: Vec<u32> = work.list(selected.len())?;
-        work.for_each_block(0..selected.len(), |block| {
-            for &row in &selected[block] {
-                let (row, visitor) = (row as usize, rows.visitor[row as usize]);
-                let place = places[row];
-                let is_shown = place != 0 || asked.group_by.include_empty;
-                if is_shown && codes[visitor as usize] != NOT_COUNTED {
-                    counts[place as usize][usize::from(rows.kind[row] != PAGEVIEW)] += 1;
-                    groups.push(place);
-                    visitors.push(visitor);
-                }
-            }
-        })?;
         // The group of each place, when it is one that is counted.
         let group_of = |place: u32, table: &mut Option<&mut GroupTable>| match table {
             // Of rows that wait.
             _ if place == 0 && !asked.group_by.include_empty => None,
-            Some(table) => table.group((&texts[place as usize], None)),
+            Some(table) => table.group_of(&texts[place as usize]),
             None => Some(0),
         };
-        let mut of_table: Vec<Option<u32>> = work.filled(None, texts.len())?;
-        for (place, [pageviews, others]) in (0..).zip(counts).filter(|(_, counts)| *counts != [0; 2]) {
-            let group = group_of(place, table);
-            of_table[place as usize] = group;
-            if is_first_pass && let (Some(group), Some(table)) = (group, &mut *table) {
-                table.count_events(group, pageviews, others);
+        let mut groups: Vec<u32> = work.filled(NONE, texts.len())?;
+        let mut counts: Vec<[u32; 2]> = work.filled([0; 2], texts.len())?;
+        let mut alone: Vec<u32> = work.filled(0, texts.len())?;
+        let mut met: Vec<u32> = work.filled(NONE, texts.len())?;
+        let mut alone_of_all = 0;
+        let mut of_visitor: Vec<u32> = Vec::new();
+        let by_visitor = ByVisitor::new(&selected, rows, places, codes.len(), &work)?;
+        by_visitor.for_each(&work, |visitor, entries| {
+            let code = codes[visitor as usize];
+            if code == NOT_COUNTED {
+                return;
+            }
+            of_visitor.clear();
+            for &entry in entries {
+                let place = entry & !IS_OTHER;
+                let at = place as usize;
+                counts[at][usize::from(entry != place)] += 1;
+                if std::mem::replace(&mut met[at], visitor) == visitor {
+                    continue;
+                }
+                if groups[at] == NONE {
+                    groups[at] = group_of(place, table).unwrap_or(LEFT_OUT);
+                }
+                let group = groups[at];
+                if group == LEFT_OUT {
+                    continue;
+                }
+                of_visitor.push(group);
+                alone[at] += u32::from(code == ALONE);
+            }
+            match code {
+                ALONE => alone_of_all += u64::from(!of_visitor.is_empty()),
+                code => pairs.add_groups(&of_visitor, code),
+            }
+        })?;
+        if is_first_pass {
+            pairs.count_of_all(alone_of_all);
+            for ((&group, &[pageviews, others]), &alone) in groups.iter().zip(&counts).zip(&alone) {
+                if group < LEFT_OUT {
+                    pairs.count_of_group(group, alone.into());
+                    if let Some(table) = table {
+                        table.count_events(group, pageviews, others);
+                    }
+                }
             }
         }
         if !facts.split.is_empty() {
@@ -370,9 +410,61 @@ impl Long<'_> {
                 }
             }
         }
-        let lists = [Pairs { groups: Cow::Owned(groups), ids: Cow::Owned(visitors) }];
-        let shown = work.filled(true, texts.len())?;
-        roles.add_lists(&work, pairs, &lists, &shown, &mut |place| of_table[place as usize])
+        Ok(())
+    }
+}
+
+/// The rows of a section that are counted, one visitor after the other: those of one stand near each other, and what is asked of a visitor
+/// is asked once.
+struct ByVisitor {
+    /// Of each row its place, and whether it is another event than a pageview.
+    entries: Vec<u32>,
+    /// Where those of each visitor end.
+    ends: Vec<u32>,
+}
+
+impl ByVisitor {
+    fn new(
+        selected: &[u32],
+        rows: &RowColumns,
+        places: &[u32],
+        visitors: usize,
+        work: &Work<'_>,
+    ) -> Result<Self, QueryError> {
+        let mut ends: Vec<u32> = work.filled(0, visitors)?;
+        work.for_each_block(0..selected.len(), |block| {
+            for &row in &selected[block] {
+                ends[rows.visitor[row as usize] as usize] += 1;
+            }
+        })?;
+        // Each visitor's place to write to starts where it begins and comes to stand where it ends.
+        let mut start = 0;
+        for end in &mut ends {
+            start += std::mem::replace(end, start);
+        }
+        let mut entries: Vec<u32> = work.filled(0, selected.len())?;
+        work.for_each_block(0..selected.len(), |block| {
+            for &row in &selected[block] {
+                let row = row as usize;
+                let end = &mut ends[rows.visitor[row] as usize];
+                entries[*end as usize] = places[row] | if rows.kind[row] == PAGEVIEW { 0 } else { IS_OTHER };
+                *end += 1;
+            }
+        })?;
+        Ok(Self { entries, ends })
+    }
+
+    /// Calls `visit` with each visitor who has rows, and with these.
+    fn for_each(&self, work: &Work<'_>, mut visit: impl FnMut(u32, &[u32])) -> Result<(), QueryError> {
+        let mut start = 0;
+        work.for_each_block(0..self.ends.len(), |block| {
+            for (visitor, &end) in (block.start as u32..).zip(&self.ends[block]) {
+                if start < end {
+                    visit(visitor, &self.entries[start as usize..end as usize]);
+                }
+                start = end;
+            }
+        })
     }
 }
 
@@ -433,17 +525,25 @@ fn asked_of_rows(
     work: &Work<'_>,
 ) -> Result<Test, QueryError> {
     let mut tests = Vec::new();
+    if !asked.group_by.include_empty {
+        // First, for nearly all rows have no name of an event.
+        let strings = rows.section.dictionaries[asked.field as usize].texts.len();
+        let mut shown = work.bits(strings)?;
+        shown.insert_below(strings as u32);
+        shown.remove_if_there(0);
+        tests.push(Test::Row(asked.field, shown));
+    }
     match test_of(asked.filter, &mut 0, rows, facts, work)? {
         Test::Always => {}
-        Test::All(all) => tests = all,
+        Test::All(all) => tests.extend(all),
         test => tests.push(test),
     }
     if rows.kind.contains(&(EventKind::Heartbeat as u8)) {
         tests.push(Test::NotKind(EventKind::Heartbeat as u8));
     }
     if !facts.split.is_empty() {
-        let mut whole = work.bits(rows.section.session_ids.len())?;
-        whole.insert_below(rows.section.session_ids.len() as u32);
+        let mut whole = work.bits(facts.sessions)?;
+        whole.insert_below(facts.sessions as u32);
         whole.remove_all(&facts.is_split);
         tests.push(Test::Session(whole));
     }
@@ -476,11 +576,8 @@ fn test_of(
             let dimension = condition.field.column();
             match place_of(condition) {
                 Some(Place::Session) => {
-                    let mut passing = work.bits(facts.passes.len())?;
-                    for (session, passes) in (0..).zip(&facts.passes) {
-                        passing.insert_if(session, passes >> bit & 1 != 0);
-                    }
-                    Test::Session(passing)
+                    let passing = facts.passing.iter().find(|(own, _)| *own == bit).map(|(_, passing)| passing.clone());
+                    Test::Session(passing.ok_or_else(|| QueryError::damaged("a condition that was not looked at"))?)
                 }
                 _ => {
                     let dictionary = &rows.section.dictionaries[dimension as usize];

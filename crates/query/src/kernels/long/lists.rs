@@ -1,6 +1,6 @@
 //! Other questions section by section: lists of visitors and events, funnels, who is live.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -154,18 +154,34 @@ impl Long<'_> {
                     Piece::Visits(piece) => {
                         let work = Work::new(piece.budget);
                         let visits = piece.visits;
+                        let is_open = self.query.filter == Filter::default();
                         let mut is_chosen = work.bits(visits.with_events)?;
-                        piece.chosen(&self.query.filter, &work)?.into_iter().for_each(|place| is_chosen.insert(place));
-                        let mut bucket = 0;
-                        for position in piece.chosen(&Filter::default(), &work)? {
-                            let at = visits.first_at[position as usize];
-                            // They come in the order of time.
-                            while inside.get(bucket).is_some_and(|inside| inside.to.as_millis() <= at) {
-                                bucket += 1;
-                            }
+                        if !is_open {
+                            let chosen = piece.chosen(&self.query.filter, &work)?;
+                            chosen.into_iter().for_each(|place| is_chosen.insert(place));
+                        }
+                        let positions = piece.chosen(&Filter::default(), &work)?;
+                        let (codes, visitors) = (piece.codes, &visits.visitor[..]);
+                        let mut rest = &positions[..];
+                        // They come in the order of time.
+                        while let Some(&first) = rest.first() {
+                            work.check()?;
+                            let at = visits.first_at[first as usize];
+                            let bucket = inside.partition_point(|bucket| bucket.to.as_millis() <= at);
+                            let end =
+                                inside.get(bucket).map_or(i64::MAX, |bucket| match at < bucket.from.as_millis() {
+                                    true => bucket.from.as_millis(),
+                                    false => bucket.to.as_millis(),
+                                });
+                            let count = rest.partition_point(|&place| visits.first_at[place as usize] < end).max(1);
+                            let (of_bucket, later) = rest.split_at(count);
+                            rest = later;
                             let first = First::at(at, bucket, inside);
-                            let code = piece.codes[visits.visitor[position as usize] as usize];
-                            firsts.add(code, firsts.number(first, is_chosen.contains(position)));
+                            let [others, chosen] = [false, true].map(|is_chosen| firsts.number(first, is_chosen));
+                            for &place in of_bucket {
+                                let number = if is_open || is_chosen.contains(place) { chosen } else { others };
+                                firsts.add(codes[visitors[place as usize] as usize], number);
+                            }
                         }
                     }
                 }
@@ -414,7 +430,8 @@ impl Long<'_> {
 }
 
 /// Where the visitors came first whose codes are in a range, as numbers: 0 when the first event is before a slice of the buckets, else
-/// twice the bucket it is in, of those of the slice from 1 on, and one more with a chosen event in it. The range ends where memory does.
+/// twice the bucket it is in, of those of the slice from 1 on, and one more without a chosen event in it: the lowest number that is
+/// met is a visitor's. The range ends where memory does.
 struct Firsts {
     codes: Range<u32>,
     slice: Range<u32>,
@@ -437,7 +454,7 @@ impl Firsts {
         match first {
             First::In(bucket) if bucket < self.slice.start => Some(0),
             First::In(bucket) if self.slice.contains(&bucket) => {
-                Some(2 * (bucket - self.slice.start + 1) as u16 + u16::from(is_chosen))
+                Some(2 * (bucket - self.slice.start + 1) as u16 + u16::from(!is_chosen))
             }
             First::Before => Some(0),
             First::In(_) | First::Never => None,
@@ -458,11 +475,7 @@ impl Firsts {
             self.numbers.resize(self.numbers.capacity(), u16::MAX);
         }
         let known = &mut self.numbers[place];
-        *known = match (number / 2).cmp(&(*known / 2)) {
-            Ordering::Less => number,
-            Ordering::Equal => *known | number,
-            Ordering::Greater => *known,
-        };
+        *known = number.min(*known);
     }
 
     fn bytes(&self) -> usize {
@@ -485,7 +498,8 @@ impl Firsts {
 
     /// Adds who is new to the counts of the buckets.
     fn count(&self, counts: &mut [u64]) {
-        for &number in self.numbers.iter().filter(|&&number| number != u16::MAX && number % 2 == 1) {
+        // The number of those who were not met is odd, too.
+        for &number in self.numbers.iter().filter(|&&number| number > 0 && number % 2 == 0) {
             counts[usize::from(number / 2) - 1] += 1;
         }
     }

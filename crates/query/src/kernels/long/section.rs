@@ -29,6 +29,8 @@ pub struct RowNeeds {
     pub columns: ColumnSet,
     /// Whether it needs [`RowColumns::session`].
     pub sessions: bool,
+    /// Whether it needs [`Section::session_ids`], and these.
+    pub session_ids: bool,
     /// Whether it needs [`Section::visitor_ids`].
     pub visitor_ids: bool,
 }

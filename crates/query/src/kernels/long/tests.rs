@@ -118,6 +118,7 @@ impl Sections for Parts {
         let mut visits = Visits {
             with_events: parts().filter(|part| part.first_row != NO_ROW).count(),
             session: parts().map(|part| part.session).collect(),
+            sessions: section.session_ids.len(),
             visitor: parts().map(|part| part.visitor).collect(),
             first_at: parts().map(|part| part.first_at).collect(),
             last_at: parts().map(|part| part.last_at).collect(),
@@ -130,12 +131,21 @@ impl Sections for Parts {
         };
         // What is not asked for is not there.
         if !needs.sessions {
-            (visits.session, visits.section.session_ids) = Default::default();
+            (visits.session, visits.sessions) = Default::default();
+        }
+        if !needs.session_ids {
+            visits.section.session_ids.clear();
         }
         if !needs.visitor_ids {
             visits.section.visitor_ids.clear();
         }
-        if !needs.starts {
+        if !needs.starts && needs.metrics {
+            for (first_at, last_at) in visits.first_at.iter_mut().zip(&mut visits.last_at) {
+                if *first_at != i64::MAX {
+                    (*first_at, *last_at) = (0, *last_at - *first_at);
+                }
+            }
+        } else if !needs.starts {
             visits.first_at.clear();
         }
         if !needs.metrics {
@@ -169,7 +179,10 @@ impl Sections for Parts {
             columns.columns.iter_mut().for_each(|(_, codes)| codes.push(0));
         }
         if !needs.sessions {
-            (columns.session, columns.section.session_ids) = Default::default();
+            columns.session.clear();
+        }
+        if !needs.session_ids {
+            columns.section.session_ids.clear();
         }
         if !needs.visitor_ids {
             columns.section.visitor_ids.clear();

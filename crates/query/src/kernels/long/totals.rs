@@ -222,14 +222,11 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
     fn add_visitors(&mut self, bucket: usize, codes: impl Iterator<Item = u32>) {
         let is_only_one = self.touching[bucket] == 1;
         let mut alone = 0;
-        for code in codes {
-            match code {
-                NOT_COUNTED => {}
-                ALONE => alone += 1,
-                _ if is_only_one => alone += 1,
-                code => self.pairs.add(bucket as u32, code),
-            }
-        }
+        self.pairs.add_each(codes.filter_map(|code| {
+            let is_alone = code != NOT_COUNTED && (code == ALONE || is_only_one);
+            alone += u64::from(is_alone);
+            (code != NOT_COUNTED && !is_alone).then_some((bucket as u32, code))
+        }));
         if self.is_first_pass {
             self.pairs.count_of_group(bucket as u32, alone);
         }
@@ -257,6 +254,15 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
             let has_split = !self.long.split_of(number).is_empty();
             for (bucket, positions) in &by_bucket {
                 work.check()?;
+                if !has_split {
+                    let mut sums = MetricValues::default();
+                    positions.clone().for_each(|position| sums.add_part(&visits.part(position)));
+                    let metrics = &mut self.metrics[*bucket];
+                    metrics.pageviews += sums.pageviews;
+                    metrics.events += sums.events;
+                    metrics.add_sessions(&sums);
+                    continue;
+                }
                 for position in positions.clone() {
                     let metrics = &mut self.metrics[*bucket];
                     let part = visits.part(position);
@@ -287,16 +293,19 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
     /// The positions of the sessions of each bucket; `None` when one reaches over an end, as far as is known.
     fn by_bucket(&self, number: usize, visits: &Visits) -> Option<Vec<(usize, Range<usize>)>> {
         let Visits { first_at, last_at, times, with_events, .. } = visits;
-        let last_event_at = |position: usize| match times.get(position) {
-            Some(times) => first_at[position].saturating_add(times.last_event_ms.into()),
-            None => last_at[position],
+        let last_event_at = |positions: Range<usize>| match times.is_empty() {
+            true => last_at[positions].iter().copied().max(),
+            false => {
+                let starts = first_at[positions.clone()].iter().zip(&times[positions]);
+                starts.map(|(first_at, times)| first_at.saturating_add(times.last_event_ms.into())).max()
+            }
         };
         let mut by_bucket = Vec::new();
         let mut start = 0;
         for bucket in touched(&self.inside, &self.long.source.spans()[number]) {
             let to = self.inside[bucket].to.as_millis();
             let end = start + first_at[start..*with_events].partition_point(|&first_at| first_at < to);
-            if (start..end).any(|position| last_event_at(position) >= to) {
+            if last_event_at(start..end).is_some_and(|last_at| last_at >= to) {
                 return None;
             }
             by_bucket.push((bucket, start..end));
@@ -397,11 +406,14 @@ impl Long<'_> {
                 let work = Work::new(visits.budget);
                 let roles = Roles { codes: visits.codes, is_first_pass };
                 let mut seen = work.bits(visits.codes.len())?;
-                for position in visits.chosen(&self.query.filter, &work)? {
+                let chosen = visits.chosen(&self.query.filter, &work)?;
+                for &position in &chosen {
                     seen.insert(visits.visits.visitor[position as usize]);
-                    if is_first_pass {
-                        totals[0].add_part(&visits.visits.part(position as usize));
-                    }
+                }
+                if is_first_pass {
+                    let mut sums = MetricValues::default();
+                    chosen.iter().for_each(|&position| sums.add_part(&visits.visits.part(position as usize)));
+                    totals[0].add(&sums);
                 }
                 roles.add_set(pairs, &seen, 0);
                 Ok(())

@@ -5,6 +5,7 @@
 //! these, number by number: nothing is made of them that rows are.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use zenovay_domain::{Dimension, Event, EventKind, SessionId, Timestamp, VisitorId};
 
@@ -21,13 +22,16 @@ use crate::{Budget, ColumnSet, Condition, Field, Filter, FilterLevel, NO_ROW, Qu
 pub struct VisitNeeds {
     /// [`Visits::columns`].
     pub columns: ColumnSet,
-    /// Whether it needs [`Visits::session`] and the ids of sessions.
+    /// Whether it needs [`Visits::session`] and [`Visits::sessions`].
     pub sessions: bool,
+    /// Whether it needs the ids of sessions, and these.
+    pub session_ids: bool,
     /// Whether it needs the ids of visitors.
     pub visitor_ids: bool,
     /// Whether it needs [`Visits::first_at`].
     pub starts: bool,
-    /// Whether it needs [`Visits::last_at`] and [`Visits::engagement_ms`], and the starts.
+    /// Whether it needs [`Visits::last_at`] and [`Visits::engagement_ms`]. Without the starts, how long sessions with
+    /// events were is enough: their first events are at 0.
     pub metrics: bool,
     /// Whether it needs [`Visits::times`], and all of the others.
     pub times: bool,
@@ -42,6 +46,8 @@ pub struct Visits {
     pub with_events: usize,
     /// The code of each session.
     pub session: Vec<u32>,
+    /// How many codes of sessions there are; 0 when they are not needed.
+    pub sessions: usize,
     /// The code of its visitor: that of its first event, or of its heartbeat.
     pub visitor: Vec<u32>,
     /// Its first event, milliseconds; `i64::MAX` without events.
@@ -168,7 +174,7 @@ impl Visits {
     }
 
     /// The string of a code of `field`.
-    pub(super) fn text(&self, field: &Field, code: u32) -> &str {
+    pub(super) fn text(&self, field: &Field, code: u32) -> &Arc<str> {
         &self.section.dictionaries[field.column() as usize].texts[code as usize]
     }
 
@@ -224,8 +230,22 @@ impl VisitsPiece<'_> {
         filter.check_depth(Filter::DEPTH_MAX)?;
         let chosen = if *filter == Filter::default() { None } else { Some(self.passing(filter, work)?) };
         let Visits { session, visitor, with_events, .. } = self.visits;
-        let is_chosen = |position: u32| chosen.as_ref().is_none_or(|chosen| chosen.contains(position));
         let has_split = !self.is_split.is_empty();
+        let are_all_counted = self.codes.iter().copied().max() < Some(NOT_COUNTED);
+        if are_all_counted && !has_split {
+            match chosen {
+                None => {
+                    let mut positions = work.list(*with_events)?;
+                    positions.extend(0..*with_events as u32);
+                    return Ok(positions);
+                }
+                Some(chosen) => {
+                    work.reserve::<u32>(chosen.len() as usize)?;
+                    return Ok(chosen.iter().collect());
+                }
+            }
+        }
+        let is_chosen = |position: u32| chosen.as_ref().is_none_or(|chosen| chosen.contains(position));
         // Empty when nobody asks which sessions are split.
         let session = &session[..];
         let mut positions = work.filled(0, *with_events)?;

@@ -267,6 +267,7 @@ impl<'a> Long<'a> {
         }
         let needs = VisitNeeds {
             sessions: needs.sessions || !self.split[number].is_empty(),
+            session_ids: !self.split[number].is_empty(),
             visitor_ids: self.stored_below.is_none(),
             ..needs
         };
@@ -282,24 +283,26 @@ impl<'a> Long<'a> {
         let (metrics, starts) = match &self.query.question {
             Question::Breakdown(group_by) => (group_by.wants_sessions(), false),
             Question::NewVisitors { .. } => (false, true),
-            _ => (true, true),
+            _ => (true, false),
         };
-        let mut needs = VisitNeeds { columns, metrics, starts: starts || metrics, ..VisitNeeds::default() };
+        let mut needs = VisitNeeds { columns, metrics, starts, ..VisitNeeds::default() };
         let mut shares: IdMap<SessionShare> = IdMap::default();
-        if !self.split[number].is_empty() && !needs.metrics {
-            // The digest has the numbers of these few.
-            let digest = self.source.digest(number)?;
-            let open = digest.into_iter().flat_map(|known| known.digest.open);
-            shares.extend(open.map(|share| (share.session, share)));
-            needs.metrics = !self.split[number].iter().all(|id| shares.contains_key(id));
+        if !self.split[number].is_empty() {
+            if columns.contains(Dimension::Path) {
+                needs.times = true;
+            } else if !(needs.metrics && needs.starts) {
+                // The digest has the numbers of these few.
+                let digest = self.source.digest(number)?;
+                let open = digest.into_iter().flat_map(|known| known.digest.open);
+                shares.extend(open.map(|share| (share.session, share)));
+            }
+            if needs.times || !self.split[number].iter().all(|id| shares.contains_key(id)) {
+                (needs.metrics, needs.starts) = (true, true);
+            }
         }
-        if !self.split[number].is_empty() && columns.contains(Dimension::Path) {
-            needs.times = true;
-        }
-        needs.metrics |= needs.times;
-        needs.starts |= needs.metrics;
+        let has_numbers = needs.metrics && needs.starts;
         let visits = self.visits(number, needs)?;
-        Ok(visits.map(|(visits, left)| Counted { visits, shares, has_metrics: needs.metrics, left }))
+        Ok(visits.map(|(visits, left)| Counted { visits, shares, has_numbers, left }))
     }
 
     /// Calls `visit` with pieces that have each row of the sections `numbers` once, which must stand in the order of their earliest
@@ -669,7 +672,8 @@ struct Counted {
     visits: Visits,
     /// By id, when the visits do not have their numbers.
     shares: IdMap<SessionShare>,
-    has_metrics: bool,
+    /// Whether the visits have metrics and starts.
+    has_numbers: bool,
     /// What is left for the kernels.
     left: Budget,
 }
@@ -682,7 +686,7 @@ impl Counted {
         for (position, &session) in visits.session.iter().enumerate().filter(|(_, session)| which.contains(**session)) {
             let visitor_key = keys.of(visits.visitor[position]);
             let part = match self.shares.get(&visits.section.session_ids[session as usize]) {
-                Some(share) if !self.has_metrics => {
+                Some(share) if !self.has_numbers => {
                     SessionPart { session, visitor: visits.visitor[position], ..share.part() }
                 }
                 _ => visits.part(position),
