@@ -327,6 +327,35 @@ fn less_memory_takes_more_passes_and_the_same_answer() {
     }
 }
 
+/// Who is in one section alone and views a page again and again. Sabotage: do not look whether the visitor was met in `met`, or count who is
+/// alone for each page among all.
+#[test]
+fn a_page_that_is_viewed_again_has_one_visitor() {
+    let event = |(minute, visitor, path): (i64, u64, &str)| {
+        let at = Timestamp::from_millis(minute * 60_000);
+        let mut event = Event::new(EventKind::Pageview, at, VisitorId(visitor), SessionId(visitor));
+        event.dimensions.set(Dimension::Path, path);
+        event
+    };
+    let views = [
+        (0, 1, "/a"),
+        (1, 1, "/a"),
+        (2, 2, "/a"),
+        (3, 1, "/b"),
+        (4, 2, "/a"),
+        (5, 1, "/a"),
+        (6, 3, "/a"),
+        (7, 2, "/a"),
+    ];
+    let events: Vec<Event> = views.into_iter().map(event).collect();
+    let query = ever(Question::Breakdown(GroupBy::by(Dimension::Path)));
+    for (has_columns, has_codes) in [(false, false), (false, true), (true, false), (true, true)] {
+        let sections = Parts { has_columns, has_codes, ..sections_of(&events, 6) };
+        let answer = answer_by_sections(&sections, &query, &Budget::unlimited()).unwrap();
+        assert_eq!(answer, oracle::answer(&events, &query), "{has_columns} {has_codes}");
+    }
+}
+
 /// Groups that do not fit together are counted in parts. Sabotage: take the visitors of all groups for the sum of those of each part.
 #[test]
 fn more_groups_than_fit_are_counted_in_parts() {
