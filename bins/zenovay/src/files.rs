@@ -248,12 +248,14 @@ impl Way<'_> {
         let mut piece = vec![0; PIECE_BYTES];
         loop {
             self.go_on()?;
+            let started = Instant::now();
             let read = fill(from, &mut piece).map_err(CopyError::Read)?;
             if read == 0 {
                 return Ok(Copied { bytes, sha256: hex(&hash.finalize()) });
             }
             hash.update(&piece[..read]);
             bytes += read as u64;
+            self.pause(started);
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::inner::Inner;
 use crate::log::{Log, Opened, Purpose};
 use crate::maintenance::MaintenanceError;
 use crate::queue::Task;
-use crate::segment::{encode_meta, file_name};
+use crate::segment::{SegmentMeta, encode_meta, file_name};
 use crate::state::State;
 use crate::{AppendError, Copier, Moment, OpenError, SegmentFile, WebsiteRows, codec, log, segment};
 
@@ -34,7 +34,7 @@ impl Inner {
     /// The files of `state`.
     pub(crate) fn segment_files(&self, state: &State) -> Vec<SegmentFile> {
         let metas = state.segments.iter().map(|segment| &segment.meta);
-        let file = |meta: &crate::segment::SegmentMeta| {
+        let file = |meta: &SegmentMeta| {
             let name = file_name(meta.id);
             // What cannot be written down has no checksum, and is told by its length.
             let content = encode_meta(meta).map_or(meta.bytes, |entry| xxh3_64(&entry));
@@ -68,6 +68,11 @@ impl<'a> Held<'a> {
     fn begin(inner: &'a Inner, copier: &mut dyn Copier) -> Result<Self, MaintenanceError> {
         // Segments that are registered have their names.
         let _sealing = inner.sealing.lock();
+        // While that and the caller's lock are held no segment comes or goes, so commits need not wait for what is told of them.
+        let state = inner.state();
+        let segments = inner.segment_files(&state);
+        let mut sites = Sites::of_segments(state.segments.iter().map(|segment| &segment.meta));
+        drop(state);
         // Dropped after what lets the writer go on.
         let mut held_now = Self { inner, moment: Moment::default() };
         let (held, is_held) = sync_channel(1);
@@ -81,9 +86,8 @@ impl<'a> Held<'a> {
                 .unwrap_or(AppendError::Busy)
                 .into());
         }
-        let state = inner.state();
-        let segments = inner.segment_files(&state);
-        held_now.moment = Moment { store: inner.store.to_string(), segments, websites: rows_of(&state) };
+        sites.add_head(&inner.state());
+        held_now.moment = Moment { store: inner.store.to_string(), segments, websites: sites.rows() };
         let taken = copier.moment(&held_now.moment);
         drop(go_on);
         taken?;
@@ -103,6 +107,27 @@ impl Drop for Held<'_> {
 struct Sites(BTreeMap<WebsiteId, (u64, i64, i64)>);
 
 impl Sites {
+    fn of_segments<'a>(metas: impl Iterator<Item = &'a SegmentMeta>) -> Self {
+        let mut sites = Self::default();
+        for range in metas.flat_map(|meta| &meta.sites) {
+            sites.add(range.website, range.rows.into(), range.min_at, range.max_at);
+        }
+        sites
+    }
+
+    /// Adds what is in no segment of `state` yet.
+    fn add_head(&mut self, state: &State) {
+        for generation in state.generations() {
+            for website in generation.websites() {
+                let Some(site) = generation.site(website) else { continue };
+                let site = site.lock();
+                if let (Some(first), Some(last)) = (site.at.iter().min(), site.at.iter().max()) {
+                    self.add(website, site.at.len() as u64, *first, *last);
+                }
+            }
+        }
+    }
+
     fn add(&mut self, website: WebsiteId, rows: u64, first: i64, last: i64) {
         let site = self.0.entry(website).or_insert((0, i64::MAX, i64::MIN));
         *site = (site.0 + rows, site.1.min(first), site.2.max(last));
@@ -116,24 +141,6 @@ impl Sites {
     }
 }
 
-/// What there is of each website.
-fn rows_of(state: &State) -> Vec<WebsiteRows> {
-    let mut sites = Sites::default();
-    for range in state.segments.iter().flat_map(|segment| &segment.meta.sites) {
-        sites.add(range.website, range.rows.into(), range.min_at, range.max_at);
-    }
-    for generation in state.generations() {
-        for website in generation.websites() {
-            let Some(site) = generation.site(website) else { continue };
-            let site = site.lock();
-            if let (Some(first), Some(last)) = (site.at.iter().min(), site.at.iter().max()) {
-                sites.add(website, site.at.len() as u64, *first, *last);
-            }
-        }
-    }
-    sites.rows()
-}
-
 /// How much is stored of each website in the store in `dir`, by its id. Changes nothing, and reads no segment. Needs the store for
 /// itself, like [`crate::EmbeddedStore::open`]; it may be of an older format.
 ///
@@ -141,10 +148,7 @@ fn rows_of(state: &State) -> Vec<WebsiteRows> {
 /// When the store is in use, of a newer format, or its log is damaged.
 pub fn stored_rows(dir: &Path) -> Result<Vec<WebsiteRows>, OpenError> {
     let Opened { log, named, .. } = Log::open(dir, Purpose::Look)?;
-    let mut sites = Sites::default();
-    for range in named.segments.iter().flat_map(|segment| &segment.sites) {
-        sites.add(range.website, range.rows.into(), range.min_at, range.max_at);
-    }
+    let mut sites = Sites::of_segments(named.segments.iter());
     log.replay(|_, record| {
         if let Record::Events(events) = record {
             for (website, event) in events {

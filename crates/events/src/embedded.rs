@@ -103,6 +103,10 @@ impl EmbeddedStore {
         let state = State { version: 1, segments, frozen: Vec::new(), active, ledger: Arc::new(ledger) };
 
         let inner = Arc::new(Inner::new(config, clock, segments_dir.clone(), state, store, next_segment, file));
+        // A process that was killed cannot tell, and who is ready takes events.
+        if inner.log_file.as_ref().is_some_and(|file| !Log::has_room(file)) {
+            inner.lacks_space();
+        }
         let threads = start_threads(&inner, log).map_err(|error| OpenError::io(&segments_dir, error))?;
         Ok(Self { inner, threads: Mutex::new(threads) })
     }

@@ -118,6 +118,13 @@ impl Inner {
         !self.queue.is_open()
     }
 
+    /// Notes that nothing can be written until there is space.
+    pub(crate) fn lacks_space(&self) {
+        if !self.disk_full.swap(true, Ordering::Relaxed) {
+            tracing::warn!("the disk is full: appends are refused until there is space again");
+        }
+    }
+
     /// Notes that something was written.
     pub(crate) fn has_space(&self) {
         if self.disk_full.swap(false, Ordering::Relaxed) {

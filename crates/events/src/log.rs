@@ -539,6 +539,13 @@ impl Log {
         }
     }
 
+    /// Whether there is room for [`probe`](Self::probe) where `file` is. Writes nothing; does not know of quotas.
+    pub(crate) fn has_room(file: &File) -> bool {
+        // Of a file system that cannot tell, the first commit does.
+        rustix::fs::fstatvfs(file)
+            .map_or(true, |found| found.f_bavail.saturating_mul(found.f_frsize) >= 2 * PROBE_BYTES)
+    }
+
     /// Writes something that changes nothing, to find out whether the log can be written.
     pub(crate) fn probe(self) -> LogStep<()> {
         let (mut log, ()) = self.write(|connection| {

@@ -333,8 +333,8 @@ fn with_log<T>(
         }
         Err(LogFailure::Refused(log, hindrance)) => {
             *slot = Slot::Open(log);
-            if hindrance == Hindrance::DiskFull && !inner.disk_full.swap(true, Ordering::Relaxed) {
-                tracing::warn!("the disk is full: appends are refused until there is space again");
+            if hindrance == Hindrance::DiskFull {
+                inner.lacks_space();
             }
             Err(hindrance.into())
         }

@@ -407,6 +407,32 @@ fn a_disk_with_room_for_a_page_alone_stays_full() {
     assert_eq!(totals(&store, website(1)).pageviews, 2);
 }
 
+/// Sabotage: do not look at the disk when a store is opened.
+#[test]
+fn a_store_that_is_opened_on_a_full_disk_is_not_writable_until_there_is_room() {
+    let Some(disk) = SmallDisk::mount("8m") else { return };
+    let dir = disk.path().join("store");
+    let store = open(&dir);
+    store_all(&store, website(1), &[numbered(0)]);
+    drop(store);
+    let path = disk.path().join("ballast");
+    let mut ballast = fs::File::create(&path).unwrap();
+    while ballast.write_all(&[7; 4096]).is_ok() {}
+    // What the log needs to be opened.
+    ballast.set_len(ballast.metadata().unwrap().len() - (64 << 10)).unwrap();
+    drop(ballast);
+    let store = open(&dir);
+    assert!(!store.stats().writable, "before the first event");
+    assert_eq!(totals(&store, website(1)).pageviews, 1);
+    fs::remove_file(&path).unwrap();
+    let patience = std::time::Instant::now() + Duration::from_secs(60);
+    while !store.stats().writable {
+        assert!(std::time::Instant::now() < patience, "never ready, with space");
+        std::thread::yield_now();
+    }
+    store_all(&store, website(1), &[numbered(1)]);
+}
+
 /// A file system in memory.
 struct SmallDisk(TempDir);
 

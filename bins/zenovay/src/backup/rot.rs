@@ -93,11 +93,9 @@ pub(super) fn look(place: &dyn Place, number: u64, way: &Way<'_>) -> Result<BTre
     for name in due {
         let at = place.address().at(&name);
         way.go_on().map_err(|error| BackupError::copy(&at, &at, error))?;
-        let started = Instant::now();
         if !is_whole(place, &name, way)? {
             rotten.insert(name);
         }
-        way.pause(started);
     }
     Ok(rotten)
 }
@@ -113,7 +111,10 @@ fn is_whole(place: &dyn Place, name: &str, way: &Way<'_>) -> Result<bool, Backup
         };
     }
     let Ok(chunk) = BlobName::new(name) else { return Ok(true) };
-    Ok(read_whole(place, name).is_ok_and(|bytes| is_whole_blob(&chunk, &bytes)))
+    let started = Instant::now();
+    let is_whole = read_whole(place, name).is_ok_and(|bytes| is_whole_blob(&chunk, &bytes));
+    way.pause(started);
+    Ok(is_whole)
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ use crate::runtime::ServeError;
 
 /// The configuration has been read and found valid by the time this runs.
 pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
-    data_dir::refuse_others(&config.data_dir).map_err(Failure::new)?;
     data_dir::secure(&config.data_dir).map_err(Failure::new)?;
     let (metadata, mut faults) = check_metadata(config)?;
     let bucket = check_bucket(config).map_err(|error| Failure::new(OpenCapturesError::from(error)))?;

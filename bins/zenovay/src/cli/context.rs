@@ -22,7 +22,6 @@ impl From<StoreError> for Failure {
 
 /// Opens the metadata of `config`, which must be there.
 pub(super) fn open(config: &Config) -> Result<Arc<dyn Metadata>, Failure> {
-    data_dir::refuse_others(&config.data_dir).map_err(Failure::new)?;
     data_dir::secure(&config.data_dir).map_err(Failure::new)?;
     let path = config.database_path();
     data_dir::expect_metadata(&config.data_dir, &path).map_err(Failure::new)?;
@@ -35,7 +34,6 @@ pub(super) fn open(config: &Config) -> Result<Arc<dyn Metadata>, Failure> {
 
 /// Opens the metadata of `config`; makes the data directory and an empty database when there is none.
 pub(super) fn open_or_create(config: &Config) -> Result<Arc<dyn Metadata>, Failure> {
-    data_dir::refuse_others(&config.data_dir).map_err(Failure::new)?;
     data_dir::create(&config.data_dir).map_err(Failure::new)?;
     data_dir::expect_metadata(&config.data_dir, &config.database_path()).map_err(Failure::new)?;
     open_upgraded(config)

@@ -21,7 +21,6 @@ pub(super) struct DoctorArgs {
 }
 
 pub(super) fn run(args: DoctorArgs, config: &Config, output: &mut Output) -> Result<(), Failure> {
-    data_dir::refuse_others(&config.data_dir).map_err(Failure::new)?;
     let is_held = data_dir::refuse_held(&config.data_dir).is_err();
     let asked = is_held.then(|| control::ask(&config.data_dir, &Request::Doctor { page: args.page.clone() }));
     let report = match asked {

@@ -132,6 +132,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
 }
 
 fn serve(config: &Config, json: bool) -> Result<(), Failure> {
+    data_dir::refuse_others(&config.data_dir).map_err(Failure::new)?;
     runtime::serve(config, json).map_err(|error| Failure::new(error.told(config)))
 }
 
@@ -164,6 +165,7 @@ impl Cli {
             return Err(Failure::usage("flags of the server have no effect on this command"));
         }
         let config = load(ServerFlags::default())?;
+        data_dir::refuse_others(&config.data_dir).map_err(Failure::new)?;
         let done = match command {
             Command::User(command) => user::run(command, &config, output),
             Command::Team(command) => team::run(command, &config, output),

@@ -29,7 +29,6 @@ pub(super) fn run(args: &RollbackArgs, config: &Config, output: &mut Output) -> 
         let shown = config.data_dir.display();
         return Err(Failure::new(format_args!("the data directory {shown} does not exist")));
     }
-    data_dir::refuse_others(&config.data_dir).map_err(Failure::new)?;
     data_dir::secure(&config.data_dir).map_err(Failure::new)?;
     let done = upgrade::roll_back(config, discard).map_err(Failure::new)?;
     let result = json!({
