@@ -12,8 +12,10 @@ use crate::files::{self, CopyError, Way};
 
 /// How long others are waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How many pages are copied at a time.
-const PAGES: i32 = 256;
+/// How many pages of 4 KiB are copied at a time: [`files::PIECE_BYTES`].
+const PAGES: i32 = 16;
+/// After so many times the disk is told to write, where that is done gently.
+const STEPS: u64 = files::UNWRITTEN_BYTES / files::PIECE_BYTES as u64;
 
 /// Why a database is not copied, or not read.
 #[derive(Debug)]
@@ -63,14 +65,14 @@ impl Source {
         copy.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -2048")?;
         {
             let backup = Backup::new(&self.0, &mut copy)?;
-            loop {
+            for step in 1_u64.. {
                 way.go_on().map_err(DatabaseError::Copy)?;
                 let started = Instant::now();
                 if backup.step(PAGES)? == StepResult::Done {
                     break;
                 }
-                if way.is_gentle {
-                    sync(&file)?;
+                if way.is_gentle && step.is_multiple_of(STEPS) {
+                    files::start_writing(&file);
                 }
                 way.pause(started);
             }
