@@ -19,7 +19,7 @@ pub const LOCK: &str = "zenovay.lock";
 /// The socket by which commands reach the server that holds a directory.
 pub const SOCKET: &str = "zenovay.sock";
 
-/// The file that is there while a backup is restored.
+/// The folder that is there while a backup is restored, and what is restored until all of it is.
 pub const RESTORING: &str = "zenovay.restoring";
 
 /// What zenovay writes into the data directory. Names that begin so are ours too: `-wal`, `.new`, what a repair put aside.
@@ -198,6 +198,10 @@ pub fn give_back(path: &Path) {
     };
     give_all(path, &|name| OURS.iter().any(|ours| name.starts_with(ours)));
     give_all(&path.join("segments"), &|name| name.ends_with(".parquet") || name.ends_with(".tmp"));
+    give_all(&path.join("segments/orphaned"), &|_| true);
+    for snapshot in upgrade::SNAPSHOTS {
+        give_all(&path.join(snapshot), &|_| true);
+    }
 }
 
 /// Takes `path` from everybody but its owner, and says so; who is not the owner can only say it.

@@ -28,6 +28,8 @@ pub const FORMATS: &str = "zenovay.formats";
 pub const SNAPSHOT: &str = "snapshot";
 /// The folder of one whose upgrade is not done.
 const NEW: &str = "snapshot.new";
+/// All folders of snapshots.
+pub const SNAPSHOTS: [&str; 2] = [SNAPSHOT, NEW];
 /// What a snapshot says of itself. One without it is not finished.
 const ABOUT: &str = "about.json";
 /// Is in a snapshot that is being put back.
@@ -73,19 +75,41 @@ pub enum UpgradeError {
         /// What is wrong with it.
         problem: String,
     },
-    /// Something was stored since.
-    #[error("{}", since_words(*.0))]
-    Since(Option<u64>),
+    /// Something was stored or changed since.
+    #[error("{}", .0.words())]
+    Since(Since),
 }
 
-fn since_words(since: Option<u64>) -> String {
-    match since {
-        Some(since) => format!(
-            "{since} events and heartbeats were stored since the upgrade, and the earlier version cannot read them: to go \
-             back without them, with what was captured and changed meanwhile, add --discard {since}"
-        ),
-        None => "how much was stored since the upgrade cannot be read: to go back without it add --discard unknown"
-            .to_owned(),
+/// What was done since a snapshot was made, and is lost by going back to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Since {
+    /// Events and heartbeats that were stored; `None` when that cannot be read.
+    pub rows: Option<u64>,
+    /// Entries of the audit log: accounts, workspaces, websites, keys, settings; `None` when that cannot be read.
+    pub changes: Option<u64>,
+}
+
+impl Since {
+    fn words(self) -> String {
+        let Self { rows, changes } = self;
+        if rows.is_none() || changes.is_none() {
+            return "how much was stored since the upgrade cannot be read: to go back without it add --discard unknown"
+                .to_owned();
+        }
+        let (rows, changes) = (rows.unwrap_or(0), changes.unwrap_or(0));
+        let stored = format!(
+            "{rows} events and heartbeats were stored since the upgrade, and the earlier version cannot read them"
+        );
+        let changed = format!(
+            "accounts, workspaces, websites or keys were changed since the upgrade, {changes} times by the audit log, which would be \
+             undone (a key that was revoked would be valid again)"
+        );
+        let (what, flags) = match (rows, changes) {
+            (_, 0) => (stored, format!("--discard {rows}")),
+            (0, _) => (changed, format!("--discard-changes {changes}")),
+            _ => (format!("{stored}; {changed}"), format!("--discard {rows} --discard-changes {changes}")),
+        };
+        format!("{what}: to go back all the same, without what pages captured meanwhile, add {flags}")
     }
 }
 
@@ -306,7 +330,7 @@ fn link_all(from: &Path, to: &Path, is_flat: bool) -> Result<(), UpgradeError> {
 /// # Errors
 /// When it cannot be removed.
 pub fn remove_snapshot(data_dir: &Path) -> io::Result<()> {
-    for name in [SNAPSHOT, NEW] {
+    for name in SNAPSHOTS {
         match fs::remove_dir_all(data_dir.join(name)) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -334,10 +358,13 @@ pub fn is_rolling_back(data_dir: &Path) -> bool {
 /// What may be lost by going back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Discard {
-    /// Nothing.
-    Nothing,
-    /// So many events and heartbeats, no more and no less.
-    Rows(u64),
+    /// So many, no more and no less.
+    Known {
+        /// Events and heartbeats.
+        rows: u64,
+        /// Entries of the audit log.
+        changes: u64,
+    },
     /// Whatever there is, as it cannot be read.
     Unknown,
 }
@@ -349,8 +376,8 @@ pub struct RolledBack {
     pub snapshot: Snapshot,
     /// Where what was there is now.
     pub aside: PathBuf,
-    /// How many events and heartbeats are in there alone; `None` when it could not be read.
-    pub since: Option<u64>,
+    /// What is in there alone; `None` of a rollback that went on.
+    pub since: Option<Since>,
 }
 
 /// Puts back what was stored before the upgrade. What is there now is put aside, and not deleted. One that did not come to its end
@@ -374,10 +401,13 @@ pub fn roll_back(config: &Config, discard: Discard) -> Result<RolledBack, Upgrad
         // What was allowed is done.
         Ok(aside) => (data_dir.join(aside), None),
         Err(_) => {
-            let since = stored_since(data_dir, &snapshot);
+            let since = done_since(config, &snapshot);
             let is_allowed = match (since, discard) {
-                (Some(0), _) | (None, Discard::Unknown) => true,
-                (Some(since), Discard::Rows(rows)) => since == rows,
+                (Since { rows: Some(0), changes: Some(0) }, _) => true,
+                (Since { rows: Some(stored), changes: Some(changed) }, Discard::Known { rows, changes }) => {
+                    (stored, changed) == (rows, changes)
+                }
+                (since, Discard::Unknown) => since.rows.is_none() || since.changes.is_none(),
                 _ => false,
             };
             if !is_allowed {
@@ -389,7 +419,7 @@ pub fn roll_back(config: &Config, discard: Discard) -> Result<RolledBack, Upgrad
             let aside = data_dir.join(&name);
             files::make_dir(&aside).map_err(io_at(&aside))?;
             files::replace(&marker, name.as_bytes()).map_err(io_at(&marker))?;
-            (aside, since)
+            (aside, Some(since))
         }
     };
     let all = COPIED.into_iter().chain(BESIDE).chain([METADATA, SEGMENTS, REPLAYS]);
@@ -416,7 +446,8 @@ pub fn roll_back(config: &Config, discard: Discard) -> Result<RolledBack, Upgrad
 fn expect_whole(folder: &Path, snapshot: &Snapshot) -> Result<(), UpgradeError> {
     for name in [EVENTS, CAPTURES, METADATA].into_iter().filter(|name| snapshot.names.iter().any(|own| own == name)) {
         let path = folder.join(name);
-        if let Some(problem) = database::faults(&path).into_iter().next() {
+        let faults = database::faults(&path).map_err(|cause| FileError::database(&path, cause))?;
+        if let Some(problem) = faults.into_iter().next() {
             return Err(UpgradeError::Damaged { path, problem });
         }
     }
@@ -440,11 +471,14 @@ fn move_to(from: &Path, to: &Path) -> Result<(), UpgradeError> {
     }
 }
 
-/// How many events and heartbeats there are that `snapshot` does not have.
-fn stored_since(data_dir: &Path, snapshot: &Snapshot) -> Option<u64> {
-    let rows = stored_rows(data_dir).ok()?;
+/// What was done since `snapshot` was made.
+fn done_since(config: &Config, snapshot: &Snapshot) -> Since {
     let before = |site: &WebsiteRows| snapshot.rows.get(&site.website).copied().unwrap_or(0);
-    Some(rows.iter().map(|site| site.rows.saturating_sub(before(site))).sum())
+    let rows = stored_rows(&config.data_dir).ok();
+    let rows = rows.map(|rows| rows.iter().map(|site| site.rows.saturating_sub(before(site))).sum());
+    let made_at = snapshot.made_at.parse::<Timestamp>().ok();
+    let changes = made_at.and_then(|at| database::changes_since(&config.database_path(), at.as_millis()).ok());
+    Since { rows, changes }
 }
 
 #[cfg(test)]

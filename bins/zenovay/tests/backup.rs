@@ -443,7 +443,7 @@ fn what_is_damaged_in_the_data_directory_is_never_taken_for_sound() {
     assert_eq!(place.verify()["rows"], 50);
 }
 
-/// Sabotage: restore over what is there, back up into what is not a directory of backups, copy before it is known whose backups are there, or leave
+/// Sabotage: restore over what is there, or remove more than a restore made, back up into what is not a directory of backups, copy before it is known whose backups are there, or leave
 /// what was begun.
 #[test]
 fn what_is_in_the_way_is_refused_in_words() {
@@ -491,14 +491,51 @@ fn what_is_in_the_way_is_refused_in_words() {
     assert!(names.all(|path| path.extension().is_none_or(|end| end != "tmp")));
     assert_eq!(place.verify()["rows"], 1);
 
+    // What a restore is given in vain is looked at before anything is made.
+    let begun = place.elsewhere("begun");
+    let words = fails(&begun, &["restore", backups, "--old", text(&place.directory.path().join("nowhere"))]);
+    assert!(words.contains("not a data directory") && !begun.data_dir.exists(), "{words}");
     // A restore that did not end: no server takes it for a data directory, and it is begun anew.
-    let restored = place.restore("restored");
-    fs::write(restored.data_dir.join("zenovay.restoring"), "").expect("it can be written");
+    let staging = begun.data_dir.join("zenovay.restoring");
+    fs::create_dir_all(staging.join("segments")).expect("a directory");
+    fs::write(staging.join("events.db"), "half of it").expect("it can be written");
     for command in [&["user", "list"][..], &["check"], &["backup", backups]] {
-        assert!(fails(&restored, command).contains("has not ended"), "{command:?}");
+        assert!(fails(&begun, command).contains("has not ended"), "{command:?}");
     }
-    restored.cli(&["restore", backups]);
-    restored.cli(&["check"]);
+    begun.cli(&["restore", backups]);
+    assert!(!staging.exists());
+    // It was interrupted at the very end.
+    let entries = fs::read_dir(&begun.data_dir).expect("a directory").flatten();
+    let moved: String = entries.map(|entry| format!("{}\n", entry.file_name().display())).collect();
+    fs::create_dir(&staging).expect("a directory");
+    fs::rename(begun.data_dir.join("zenovay.db"), staging.join("zenovay.db")).expect("it is there");
+    fs::write(staging.join("moved"), moved).expect("it can be written");
+    begun.cli(&["restore", backups]);
+    begun.cli(&["check"]);
+    // What somebody put there meanwhile is theirs.
+    fs::create_dir(&staging).expect("a directory");
+    let before = files(&begun.data_dir);
+    assert!(fails(&begun, &["restore", backups]).contains("is not empty"));
+    assert_eq!(files(&begun.data_dir), before);
+}
+
+/// Sabotage: leave it, or remove one that is in use.
+#[test]
+fn what_a_killed_verification_left_goes_with_the_next_backup() {
+    let place = Place::new("");
+    assert!(place.site.serve().terminate().success());
+    place.backup();
+    let [left, used] = [".verify-left", ".verify-used"].map(|name| place.backups.join(name));
+    for folder in [&left, &used] {
+        fs::create_dir_all(folder.join("data")).expect("a directory");
+    }
+    let lock = fs::File::open(&used).expect("it is there");
+    lock.try_lock().expect("nobody has it");
+    place.backup();
+    assert!(!left.exists() && used.exists());
+    drop(lock);
+    place.backup();
+    assert!(!used.exists());
 }
 
 /// Sabotage: restore without looking for erasures, or by the list of the place alone, copy the list of erasures after the moment, or leave
@@ -679,5 +716,18 @@ fn the_server_makes_backups_by_itself_and_keeps_so_many() {
     let words = fails(&site, &["backup", text(&site.config)]);
     assert!(words.contains("zenovay.toml"), "{words}");
     assert!(server.metrics().contains("zenovay_backups_total{outcome=\"failed\"} 1\n"));
+    assert!(server.terminate().success());
+
+    // A disk that is not mounted is not taken for a place without backups, until somebody says so.
+    fs::rename(&backups, directory.path().join("elsewhere")).expect("it is there");
+    let server = site.serve();
+    let started = Instant::now();
+    while !server.log().contains("no backup was made") {
+        assert!(started.elapsed() < PATIENCE, "{}", server.log());
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    assert!(server.log().contains("is its disk mounted") && !backups.exists(), "{}", server.log());
+    site.cli(&["backup"]);
+    assert_eq!(listed().len(), 1);
     assert!(server.terminate().success());
 }

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use process::{FAKETIME, Server, Site, not_possible_here, pageview};
-use serde_json::Value;
+use serde_json::{Value, json};
 use zenovay_domain::normal_path;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -183,8 +183,14 @@ fn every_earlier_store_upgrades_answers_the_same_and_rolls_back() {
         for arguments in [&["rollback"][..], &["rollback", "--discard", "2"], &["rollback", "--discard", "unknown"]] {
             assert!(refused(&site, arguments).contains("3 events and heartbeats"), "{arguments:?}");
         }
-        let done = site.cli(&["rollback", "--discard", "3"]);
-        assert_eq!(done["discarded"], 3, "{done}");
+        // What was changed is not undone without a word either.
+        site.cli(&["website", "set", &site.website_id, "cookieless=false"]);
+        for arguments in [&["rollback", "--discard", "3"][..], &["rollback", "--discard-changes", "1"]] {
+            let words = refused(&site, arguments);
+            assert!(words.contains("--discard 3 --discard-changes 1"), "{arguments:?}: {words}");
+        }
+        let done = site.cli(&["rollback", "--discard", "3", "--discard-changes", "1"]);
+        assert_eq!((&done["discarded"], &done["discarded_changes"]), (&json!(3), &json!(1)), "{done}");
         assert_stored(&site.data_dir, &before);
         let aside = Path::new(done["aside"].as_str().expect("a path")).join("events.db");
         assert!(aside.exists(), "what was stored since is not deleted");

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::files::{self, CopyError, Way};
 
@@ -92,6 +92,14 @@ fn read_only(path: &Path) -> Result<Connection, rusqlite::Error> {
     Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
 
+/// How many changes the audit log in the database of metadata at `path` has of after `since_ms`, milliseconds since 1970. That somebody
+/// signed in is none.
+pub(crate) fn changes_since(path: &Path, since_ms: i64) -> Result<u64, rusqlite::Error> {
+    let select = "SELECT count(*) FROM audit_entries WHERE at > ?1 AND action <> 'passkeys.sign_in'";
+    let changes: i64 = read_only(path)?.query_row(select, [since_ms], |row| row.get(0))?;
+    Ok(changes.cast_unsigned())
+}
+
 /// How many rows each table of the database at `path` has.
 pub(crate) fn rows(path: &Path) -> Result<BTreeMap<String, u64>, rusqlite::Error> {
     let connection = read_only(path)?;
@@ -107,13 +115,23 @@ pub(crate) fn rows(path: &Path) -> Result<BTreeMap<String, u64>, rusqlite::Error
 }
 
 /// What SQLite finds wrong in the database at `path`; empty when all is well.
-pub(crate) fn faults(path: &Path) -> Vec<String> {
+///
+/// # Errors
+/// When it cannot be looked at, which says nothing about what is in it.
+pub(crate) fn faults(path: &Path) -> Result<Vec<String>, rusqlite::Error> {
     let lines = read_only(path).and_then(|connection| {
         let mut statement = connection.prepare("PRAGMA integrity_check")?;
         statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()
     });
     match lines {
-        Ok(lines) => lines.into_iter().filter(|line| line != "ok").collect(),
-        Err(error) => vec![error.to_string()],
+        Ok(lines) => Ok(lines.into_iter().filter(|line| line != "ok").collect()),
+        Err(error) if error.sqlite_error_code().is_some_and(is_of_the_machine) => Err(error),
+        Err(error) => Ok(vec![error.to_string()]),
     }
+}
+
+/// Whether a database may be whole that cannot be read so: no right to it, or no room for the files that SQLite makes beside it.
+fn is_of_the_machine(code: ErrorCode) -> bool {
+    use ErrorCode::{CannotOpen, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure};
+    matches!(code, CannotOpen | DiskFull | PermissionDenied | ReadOnly | SystemIoFailure)
 }

@@ -61,6 +61,8 @@ const MARKER_LINE: &str = "format 1\n";
 const LOCK: &str = "lock";
 /// The folder of the data directory in which the databases of a backup wait to be sent to a bucket.
 const WAITING: &str = "zenovay.backup";
+/// The file of the data directory with the last place in which the server made a backup by itself.
+const LAST_PLACE: &str = "zenovay.backups";
 const SEGMENTS: &str = "segments";
 const REPLAYS: &str = "replays";
 const PREFIX: &str = "backup-";
@@ -159,6 +161,11 @@ pub enum BackupError {
         .0.join("; ")
     )]
     Differs(Vec<String>),
+    /// What was there is not there any more.
+    #[error(
+        "{0} has none of the backups that were made there: is its disk mounted? When that is meant, make the first one with `zenovay backup`"
+    )]
+    Gone(BackupPlace),
     /// What is to be restored to is in the place of backups.
     #[error("{0} is in the place of backups: restore to another directory")]
     AmongBackups(PathBuf),
@@ -197,6 +204,11 @@ fn noted_words(not_noted: Option<&str>) -> String {
 impl BackupError {
     pub(crate) fn io(path: &Path, cause: io::Error) -> Self {
         FileError::io(path, cause).into()
+    }
+
+    /// Whether there was no room for it.
+    fn is_no_room(&self) -> bool {
+        matches!(self, Self::File(FileError::Io { cause, .. }) if cause.kind() == io::ErrorKind::StorageFull)
     }
 
     /// Of a copy from `from` to `to`.
@@ -264,6 +276,8 @@ pub struct Backups {
     captures: Arc<Captures>,
     erasures: Arc<Erasures>,
     running: Mutex<()>,
+    /// Where the one is made that is being made, or the last was.
+    running_at: Mutex<Option<BackupPlace>>,
     /// Where the last backup failed, and why.
     failed: Mutex<Option<(BackupPlace, String)>>,
     is_cancelled: AtomicBool,
@@ -287,6 +301,7 @@ impl Backups {
             captures,
             erasures,
             running: Mutex::default(),
+            running_at: Mutex::default(),
             failed: Mutex::default(),
             is_cancelled: AtomicBool::new(false),
         };
@@ -308,7 +323,11 @@ impl Backups {
     /// # Errors
     /// [`BackupError`]; the backups that were there stay.
     pub fn make(&self, place: &BackupPlace, keep: Option<usize>, is_gentle: bool) -> Result<Made, BackupError> {
-        let Some(_running) = self.running.try_lock() else { return Err(BackupError::Running(place.clone())) };
+        let Some(_running) = self.running.try_lock() else {
+            let at = self.running_at.lock().clone();
+            return Err(BackupError::Running(at.unwrap_or_else(|| place.clone())));
+        };
+        *self.running_at.lock() = Some(place.clone());
         let there = place::open(place, &self.config, None)?;
         self.refuse_other_store(&*there)?;
         let pool = Pool::open(there, &self.data_dir)?;
@@ -327,8 +346,12 @@ impl Backups {
             error: None,
         };
         let run = work.run();
-        if run.is_err() {
+        if let Err(error) = &run {
             work.discard();
+            if error.is_no_room() {
+                // What only backups had that somebody removed, to make room, goes now: the next one has it.
+                let _ = work.pool.sweep(&self.data_dir);
+            }
         }
         self.discard_waiting();
         let (manifest, copied_bytes) = run?;
@@ -363,6 +386,22 @@ impl Backups {
                 Err(BackupError::OtherStore { place: place.address().clone(), other: newest.manifest.store, store })
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses a directory that had backups and has nothing any more: where its disk is not mounted they would fill another one.
+    fn expect_former(&self, place: &BackupPlace) -> Result<(), BackupError> {
+        let BackupPlace::Dir(dir) = place else { return Ok(()) };
+        let last = fs::read_to_string(self.data_dir.join(LAST_PLACE));
+        let had_some = last.is_ok_and(|last| last.trim_end() == place.to_string());
+        if had_some && !dir.join(MARKER).exists() { Err(BackupError::Gone(place.clone())) } else { Ok(()) }
+    }
+
+    /// Notes that `place` has backups.
+    fn note_place(&self, place: &BackupPlace) {
+        let path = self.data_dir.join(LAST_PLACE);
+        if let Err(error) = files::replace(&path, format!("{place}\n").as_bytes()) {
+            tracing::warn!(%error, "{} cannot be written", path.display());
         }
     }
 

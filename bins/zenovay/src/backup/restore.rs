@@ -14,12 +14,15 @@ use super::{
     BackupError, CAPTURES, EVENTS, METADATA, REPLAYS, database, folders, newest, noted_erasures, read_erasures, rot,
 };
 use crate::causes::with_causes;
-use crate::config::{BackupPlace, Config};
+use crate::config::{BackupPlace, Config, DatabaseUrl};
 use crate::data_dir::{self, LOCK, RESTORING};
 use crate::erasures::{self, ERASURES, Erasure};
 use crate::files::{self, AT_ONCE, Copied, CopyError, FileError, sync_dir};
 use crate::runtime::Stores;
 use crate::{formats, upgrade};
+
+/// What of the folder of a restore is in the data directory already, while that is moved there.
+const MOVED: &str = "moved";
 
 /// What is to be restored, and how.
 #[derive(Debug)]
@@ -100,7 +103,7 @@ impl Opened {
 /// Puts what a backup has into the data directory of `config`, which must be empty or not there.
 ///
 /// # Errors
-/// [`BackupError`]. What was begun is begun anew when it is tried again.
+/// [`BackupError`]. What was begun is removed when it is tried again, and nothing else.
 pub fn restore(config: &Config, what: &Restore<'_>) -> Result<Restored, BackupError> {
     let opened = Opened::new(what.backup, config)?;
     let target = &config.data_dir;
@@ -109,32 +112,37 @@ pub fn restore(config: &Config, what: &Restore<'_>) -> Result<Restored, BackupEr
     {
         return Err(BackupError::AmongBackups(target.clone()));
     }
-    begin(target)?;
+    // Before anything is done, so that what cannot be read is no surprise at the end.
+    let later = later_erasures(&opened, what.old)?;
     let metadata = config.database_path();
     if !metadata.starts_with(target) && metadata.exists() {
         return Err(BackupError::NotEmpty(metadata));
     }
-    // Before anything is done, so that what cannot be read is no surprise at the end.
-    let later = later_erasures(&opened, what.old)?;
-    let mut work = Work::new(&opened, target, &metadata);
+    let staging = begin(target)?;
+    let mut staged = config.clone();
+    staged.data_dir.clone_from(&staging);
+    if let (Some(_), Ok(inside)) = (&config.database_url, metadata.strip_prefix(target)) {
+        staged.database_url = Some(DatabaseUrl::of(staging.join(inside)));
+    }
+    let metadata = staged.database_path();
+    let mut work = Work::new(&opened, &staging, &metadata);
     work.damaged.clone_from(&opened.manifest.damaged);
     work.all(!what.in_part)?;
     let damaged = work.damaged;
     if let Some(old) = what.old {
-        take_salts(old, target)?;
+        take_salts(old, &staging)?;
     }
-    let known = noted_erasures(target)?;
-    let list = target.join(ERASURES);
+    let known = noted_erasures(&staging)?;
+    let list = staging.join(ERASURES);
     let all: BTreeSet<Erasure> = known.union(&later).copied().collect();
     erasures::write(&list, &all).map_err(|cause| BackupError::io(&list, cause))?;
-    upgrade::note(target, &opened.manifest.formats).map_err(|cause| BackupError::io(target, cause))?;
-    let marker = target.join(RESTORING);
+    upgrade::note(&staging, &opened.manifest.formats).map_err(|cause| BackupError::io(&staging, cause))?;
     // What is damaged cannot be opened before it is repaired.
     let is_whole = damaged.is_empty();
     if is_whole && !later.is_empty() {
-        erase(config, &later)?;
+        erase(&staged, &later)?;
     }
-    fs::remove_file(&marker).and_then(|()| sync_dir(target)).map_err(|cause| BackupError::io(&marker, cause))?;
+    finish(&staging, target).map_err(|cause| BackupError::io(target, cause))?;
     let backup = opened.path();
     Ok(Restored { backup, manifest: opened.manifest, damaged, later_erasures: later.len(), are_erased: is_whole })
 }
@@ -147,26 +155,58 @@ fn real(path: &Path) -> io::Result<PathBuf> {
     Ok(fs::canonicalize(there)?.join(rest))
 }
 
-/// Makes sure that nothing is in the way, and says that a restore is under way.
-fn begin(target: &Path) -> Result<(), BackupError> {
+/// Makes sure that nothing is in the way, and the folder in which everything is put together: while that is there no server starts, and
+/// nothing else is removed by who begins anew.
+fn begin(target: &Path) -> Result<PathBuf, BackupError> {
     let failed = |cause| BackupError::io(target, cause);
-    let marker = target.join(RESTORING);
-    if target.exists() && !marker.exists() {
+    let staging = target.join(RESTORING);
+    if target.exists() {
         data_dir::refuse_held(target)?;
-        let is_other = |name: &String| name != "lost+found" && name != LOCK;
+        remove_moved(&staging, target).map_err(failed)?;
+        let is_other = |name: &String| name != "lost+found" && name != LOCK && name != RESTORING;
         if super::names(target).map_err(failed)?.iter().any(is_other) {
             return Err(BackupError::NotEmpty(target.to_owned()));
         }
     }
     data_dir::create(target)?;
-    // All that is there is of a restore that did not end.
-    let there = super::names(target).map_err(failed)?;
-    for name in there.into_iter().filter(|name| name != RESTORING && name != "lost+found") {
-        let path = target.join(name);
-        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        removed.map_err(|cause| BackupError::io(&path, cause))?;
+    // An earlier version had a file of the name.
+    let removed = if staging.is_dir() { fs::remove_dir_all(&staging) } else { fs::remove_file(&staging) };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(BackupError::io(&staging, error)),
+        _ => {}
     }
-    files::create(&marker).and_then(|file| file.sync_all()).and_then(|()| sync_dir(target)).map_err(failed)
+    files::make_dir(&staging).and_then(|()| sync_dir(target)).map_err(failed)?;
+    Ok(staging)
+}
+
+/// Moves everything from the folder `staging` to `target`, whose it is. The names are written down first, so that who begins anew knows
+/// what was moved when that is interrupted.
+fn finish(staging: &Path, target: &Path) -> io::Result<()> {
+    let names = super::names(staging)?;
+    let lines: String = names.iter().map(|name| format!("{name}\n")).collect();
+    files::replace(&staging.join(MOVED), lines.as_bytes())?;
+    for name in names {
+        fs::rename(staging.join(&name), target.join(&name))?;
+    }
+    sync_dir(target)?;
+    fs::remove_dir_all(staging)?;
+    sync_dir(target)
+}
+
+/// Removes from `target` what a restore had moved there that did not come to its end.
+fn remove_moved(staging: &Path, target: &Path) -> io::Result<()> {
+    let names = match fs::read_to_string(staging.join(MOVED)) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
+        names => names?,
+    };
+    for path in names.lines().map(|name| target.join(name)).filter(|path| path.exists()) {
+        if path.is_dir() {
+            fs::remove_dir_all(&path)?;
+        } else {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The erasures that are not in the backup: of the place of backups, of its newest backup, for the list of the place may have been
@@ -216,6 +256,7 @@ fn erase(config: &Config, later: &BTreeSet<Erasure>) -> Result<(), BackupError> 
 /// A restore that is under way.
 struct Work<'a> {
     backup: &'a Opened,
+    /// The folder that everything is put into, which is of nothing else.
     target: &'a Path,
     /// Where the metadata go.
     metadata: &'a Path,
@@ -280,13 +321,7 @@ impl<'a> Work<'a> {
 
     /// Removes what was restored, so that it can be tried again with another backup.
     fn clear(&self) -> Result<(), BackupError> {
-        let there = super::names(self.target).map_err(|cause| BackupError::io(self.target, cause))?;
-        for name in there.into_iter().filter(|name| name != "lost+found") {
-            let path = self.target.join(name);
-            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.map_err(|cause| BackupError::io(&path, cause))?;
-        }
-        Ok(())
+        fs::remove_dir_all(self.target).map_err(|cause| BackupError::io(self.target, cause))
     }
 
     /// Where the file `stored` of the backup is.
@@ -401,7 +436,7 @@ pub fn verify(config: &Config, backup: &BackupPlace) -> Result<Verified, BackupE
     let mut config = config.clone();
     config.data_dir = temporary.path().join("data");
     config.database_url = None;
-    begin(&config.data_dir)?;
+    data_dir::create(&config.data_dir)?;
     let metadata = config.database_path();
     let mut work = Work::new(&opened, &config.data_dir, &metadata);
     let restored = work.all(true);
@@ -413,8 +448,6 @@ pub fn verify(config: &Config, backup: &BackupPlace) -> Result<Verified, BackupE
         }
         restored => restored?,
     }
-    let marker = config.data_dir.join(RESTORING);
-    fs::remove_file(&marker).map_err(|cause| BackupError::io(&marker, cause))?;
     let Differences { words, rotten } = differences(&config, &opened.manifest)?;
     if words.is_empty() {
         return Ok(Verified { backup: opened.path(), manifest: opened.manifest });
@@ -439,7 +472,8 @@ struct Differences {
 fn differences(config: &Config, manifest: &Manifest) -> Result<Differences, BackupError> {
     let mut differences = Vec::new();
     for (name, path) in [(METADATA, config.database_path()), (CAPTURES, config.data_dir.join(CAPTURES))] {
-        differences.extend(database::faults(&path).into_iter().map(|fault| format!("{name}: {fault}")));
+        let faults = database::faults(&path).map_err(|cause| FileError::database(&path, cause))?;
+        differences.extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
         let rows = database::rows(&path).map_err(|cause| FileError::database(&path, cause))?;
         if manifest.tables.get(name) != Some(&rows) {
             differences.push(format!("{name} has other numbers of rows in its tables"));

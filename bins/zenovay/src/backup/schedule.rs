@@ -71,14 +71,11 @@ impl std::fmt::Display for BackupSchedule {
 }
 
 /// Tells the metrics and the log of a backup.
-pub(super) fn tell(made: &Made, took: Duration) {
+fn tell(made: &Made, took: Duration) {
     let Made { path, manifest, copied_bytes, removed, not_removed, mended, not_mended } = made;
     metrics::counter!("zenovay_backups_total", "outcome" => "made").increment(1);
     metrics::counter!("zenovay_backup_copied_bytes_total").increment(*copied_bytes);
     metrics::histogram!("zenovay_backup_duration_seconds").record(took);
-    if let Ok(at) = manifest.created_at.parse::<Timestamp>() {
-        note_last(at);
-    }
     let (backup, rows, removed) = (path.display(), manifest.rows, removed.len());
     tracing::info!(%backup, rows, copied_bytes, removed, "backup made");
     if let Some(why) = not_removed {
@@ -143,7 +140,7 @@ impl Scheduled {
                     let reading = clock.reading();
                     let now = reading.steady;
                     if last.is_some_and(|last| schedule.is_due(last, now)) {
-                        match theirs.make_told(&place, kept(&reading, keep), true) {
+                        match theirs.make_due(&place, kept(&reading, keep)) {
                             // Not by its date, which is of the clock that may be wrong: the next would be due at once.
                             Ok(_) => last = Some(Some(now)),
                             // Another one is being made, which may be the one that is due.
@@ -196,7 +193,21 @@ impl Backups {
     /// Those of `make`.
     pub fn make_told(&self, place: &BackupPlace, keep: Option<usize>, is_gentle: bool) -> Result<Made, BackupError> {
         let started = Instant::now();
-        let made = self.make(place, keep, is_gentle);
+        self.told(place, started, self.make(place, keep, is_gentle))
+    }
+
+    /// The same of one that is due in a place that may have had some before.
+    fn make_due(&self, place: &BackupPlace, keep: Option<usize>) -> Result<Made, BackupError> {
+        let started = Instant::now();
+        self.told(place, started, self.expect_former(place).and_then(|()| self.make(place, keep, true)))
+    }
+
+    fn told(
+        &self,
+        place: &BackupPlace,
+        started: Instant,
+        made: Result<Made, BackupError>,
+    ) -> Result<Made, BackupError> {
         match &made {
             Ok(made) => {
                 let mut failed = self.failed.lock();
@@ -204,6 +215,13 @@ impl Backups {
                     *failed = None;
                 }
                 drop(failed);
+                // One that is made elsewhere does not stand for those that the server is to make.
+                if self.config.backup_dir.as_ref() == Some(place) {
+                    self.note_place(place);
+                    if let Ok(at) = made.manifest.created_at.parse::<Timestamp>() {
+                        note_last(at);
+                    }
+                }
                 tell(made, started.elapsed());
             }
             Err(error) => {

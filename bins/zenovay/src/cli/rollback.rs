@@ -14,16 +14,21 @@ pub(super) struct RollbackArgs {
     /// number that the command tells without this. `unknown` where they cannot be counted. They are put aside and not deleted.
     #[arg(long, value_name = "N")]
     discard: Option<String>,
+    /// Go back although so many changes of accounts, workspaces, websites and keys were made since the upgrade, which are undone by it: the
+    /// very number that the command tells without this.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    discard_changes: u64,
 }
 
 /// Puts back what was stored before the last upgrade.
 pub(super) fn run(args: &RollbackArgs, config: &Config, output: &mut Output) -> Result<(), Failure> {
     let discard = match args.discard.as_deref() {
-        None => Discard::Nothing,
+        None => Discard::Known { rows: 0, changes: args.discard_changes },
         Some("unknown") => Discard::Unknown,
-        Some(number) => Discard::Rows(
-            number.parse().map_err(|_| Failure::usage("--discard takes the number of events, or `unknown`"))?,
-        ),
+        Some(number) => Discard::Known {
+            rows: number.parse().map_err(|_| Failure::usage("--discard takes the number of events, or `unknown`"))?,
+            changes: args.discard_changes,
+        },
     };
     if !config.data_dir.exists() {
         let shown = config.data_dir.display();
@@ -34,7 +39,8 @@ pub(super) fn run(args: &RollbackArgs, config: &Config, output: &mut Output) -> 
     let result = json!({
         "rolled_back_to": done.snapshot.made_at,
         "upgraded_by": done.snapshot.version,
-        "discarded": done.since,
+        "discarded": done.since.and_then(|since| since.rows),
+        "discarded_changes": done.since.and_then(|since| since.changes),
         "aside": done.aside,
     });
     output.result(&result, || lines(&result) + "start the earlier version now\n");

@@ -7,10 +7,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
 use super::super::{BackupError, MANIFEST, PREFIX, REPLAYS, WAITING, names};
-use super::{Folders, Place};
+use super::{Folders, Place, Temporary};
 use crate::bucket::{Bucket, is_missing};
 use crate::config::BackupPlace;
 use crate::files::{AT_ONCE, Copied, CopyError, Shown, Way};
@@ -160,8 +158,8 @@ impl Place for BucketPlace {
         is_missing(error)
     }
 
-    fn temporary(&self) -> io::Result<TempDir> {
-        tempfile::tempdir()
+    fn temporary(&self) -> io::Result<Temporary> {
+        tempfile::tempdir().and_then(Temporary::new)
     }
 }
 

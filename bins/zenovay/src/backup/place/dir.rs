@@ -5,12 +5,13 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
 use super::super::{BackupError, LOCK, MANIFEST, MARKER, PREFIX, REPLAYS, SEGMENTS, names};
-use super::{Folders, Place};
+use super::{Folders, Place, Temporary};
 use crate::config::BackupPlace;
 use crate::files::{self, Copied, CopyError, Shown, UNFINISHED, Way, sync_dir};
+
+/// How the names of folders begin in which backups are verified.
+const VERIFYING: &str = ".verify-";
 
 pub(super) struct DirPlace {
     address: BackupPlace,
@@ -82,6 +83,12 @@ impl Place for DirPlace {
         };
         for name in unfinished(&self.dir)?.iter().filter(|name| name.starts_with(PREFIX)) {
             remove(self.dir.join(name))?;
+        }
+        for name in names(&self.dir).map_err(|cause| BackupError::io(&self.dir, cause))? {
+            let path = self.dir.join(&name);
+            if name.starts_with(VERIFYING) && Temporary::is_left(&path) {
+                remove(path)?;
+            }
         }
         let segments = self.dir.join(SEGMENTS);
         files::make_dir(&segments).map_err(|cause| BackupError::io(&segments, cause))?;
@@ -183,9 +190,9 @@ impl Place for DirPlace {
         true
     }
 
-    fn temporary(&self) -> io::Result<TempDir> {
+    fn temporary(&self) -> io::Result<Temporary> {
         // Where the backups are there is room for one more; where nothing can be written it is the machine's own place.
-        let beside = tempfile::Builder::new().prefix(".verify-").tempdir_in(&self.dir);
-        beside.or_else(|_| tempfile::tempdir())
+        let beside = tempfile::Builder::new().prefix(VERIFYING).tempdir_in(&self.dir);
+        beside.or_else(|_| tempfile::tempdir()).and_then(Temporary::new)
     }
 }

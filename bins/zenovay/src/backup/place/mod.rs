@@ -87,7 +87,30 @@ pub(super) trait Place {
     fn is_of_one_file(&self, error: &io::Error) -> bool;
 
     /// A directory in which a backup can be opened, with room for one if there is such a place.
-    fn temporary(&self) -> io::Result<TempDir>;
+    fn temporary(&self) -> io::Result<Temporary>;
+}
+
+/// A directory that is removed with this value. One that a process left that was killed is told from one in use by its lock.
+pub(super) struct Temporary {
+    dir: TempDir,
+    _lock: File,
+}
+
+impl Temporary {
+    fn new(dir: TempDir) -> io::Result<Self> {
+        let lock = File::open(dir.path())?;
+        lock.try_lock()?;
+        Ok(Self { dir, _lock: lock })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Whether the process that made the directory `path` is gone.
+    fn is_left(path: &Path) -> bool {
+        File::open(path).is_ok_and(|lock| lock.try_lock().is_ok())
+    }
 }
 
 /// The place at `address`, with the settings of `config`. Nothing is asked of it yet. No request takes longer than `within`.
