@@ -131,7 +131,8 @@ fn recordings_are_found_by_what_they_are_of() {
         })
     };
     recorder.take(site(1), &error(1, NOW_MS + 40_050));
-    recorder.take(site(1), &error(2, NOW_MS + DAY_MS));
+    // In another tab, after its recording had ended.
+    recorder.take(site(1), &error(2, NOW_MS + 6_100));
     let group = recorder.captures.error_groups(site(1), None, 1).unwrap()[0].id;
 
     let query = ReplayQuery::of(ever());
