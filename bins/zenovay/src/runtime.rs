@@ -19,7 +19,7 @@ use zenovay_ingest::{GeoDatabase, GeoError, MemorySessions, Pipeline, VisitorHas
 use zenovay_store::{Metadata, StoreError};
 
 use crate::backends::OpenCapturesError;
-use crate::backup::{BackupError, Scheduled};
+use crate::backup::{self, BackupError, Scheduled};
 use crate::causes::with_causes;
 use crate::config::{Config, SmtpUrl};
 use crate::control::Control;
@@ -183,6 +183,9 @@ impl Stores {
         match Self::open_with(config, lock) {
             Ok(stores) => {
                 prepared.finish()?;
+                if let Err(error) = backup::erase_again(&stores) {
+                    tracing::error!(%error, "visitors who were erased after the backup that was restored are there until this is mended");
+                }
                 Ok(stores)
             }
             Err(error) => {

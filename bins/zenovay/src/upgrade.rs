@@ -17,6 +17,7 @@ use zenovay_domain::{Clock, SystemClock, Timestamp, WebsiteId};
 use zenovay_events::{OpenError, WebsiteRows, has_database, stored_rows};
 
 use crate::backup::{CAPTURES, DatabaseError, EVENTS, METADATA, Source, database};
+use crate::causes::with_causes;
 use crate::config::Config;
 use crate::data_dir::{DataDirError, ServerLock};
 use crate::files::{self, CopyError, FileError, sync_dir};
@@ -28,8 +29,10 @@ pub const FORMATS: &str = "zenovay.formats";
 pub const SNAPSHOT: &str = "snapshot";
 /// The folder of one whose upgrade is not done.
 const NEW: &str = "snapshot.new";
+/// The folder of one that was put back, or is removed.
+const GONE: &str = "snapshot.gone";
 /// All folders of snapshots.
-pub const SNAPSHOTS: [&str; 2] = [SNAPSHOT, NEW];
+pub const SNAPSHOTS: [&str; 3] = [SNAPSHOT, NEW, GONE];
 /// What a snapshot says of itself. One without it is not finished.
 const ABOUT: &str = "about.json";
 /// Is in a snapshot that is being put back.
@@ -78,31 +81,31 @@ pub enum UpgradeError {
     /// Something was stored or changed since.
     #[error("{}", .0.words())]
     Since(Since),
+    /// It cannot be read what.
+    #[error(
+        "how much was stored and changed since the upgrade cannot be read ({0}): to go back without it add --discard unknown"
+    )]
+    Unknown(String),
 }
 
 /// What was done since a snapshot was made, and is lost by going back to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Since {
-    /// Events and heartbeats that were stored; `None` when that cannot be read.
-    pub rows: Option<u64>,
-    /// Entries of the audit log: accounts, workspaces, websites, keys, settings; `None` when that cannot be read.
-    pub changes: Option<u64>,
+    /// Events and heartbeats that were stored.
+    pub rows: u64,
+    /// Changes of accounts, workspaces, websites, keys and settings: entries of the audit log, and workspaces that are gone.
+    pub changes: u64,
 }
 
 impl Since {
     fn words(self) -> String {
         let Self { rows, changes } = self;
-        if rows.is_none() || changes.is_none() {
-            return "how much was stored since the upgrade cannot be read: to go back without it add --discard unknown"
-                .to_owned();
-        }
-        let (rows, changes) = (rows.unwrap_or(0), changes.unwrap_or(0));
         let stored = format!(
             "{rows} events and heartbeats were stored since the upgrade, and the earlier version cannot read them"
         );
         let changed = format!(
-            "accounts, workspaces, websites or keys were changed since the upgrade, {changes} times by the audit log, which would be \
-             undone (a key that was revoked would be valid again)"
+            "accounts, workspaces, websites or keys were changed since the upgrade, {changes} times, which would be undone (a key \
+             that was revoked would be valid again)"
         );
         let (what, flags) = match (rows, changes) {
             (_, 0) => (stored, format!("--discard {rows}")),
@@ -376,7 +379,7 @@ pub struct RolledBack {
     pub snapshot: Snapshot,
     /// Where what was there is now.
     pub aside: PathBuf,
-    /// What is in there alone; `None` of a rollback that went on.
+    /// What is in there alone; `None` when that could not be read, or of a rollback that went on.
     pub since: Option<Since>,
 }
 
@@ -401,25 +404,20 @@ pub fn roll_back(config: &Config, discard: Discard) -> Result<RolledBack, Upgrad
         // What was allowed is done.
         Ok(aside) => (data_dir.join(aside), None),
         Err(_) => {
-            let since = done_since(config, &snapshot);
-            let is_allowed = match (since, discard) {
-                (Since { rows: Some(0), changes: Some(0) }, _) => true,
-                (Since { rows: Some(stored), changes: Some(changed) }, Discard::Known { rows, changes }) => {
-                    (stored, changed) == (rows, changes)
-                }
-                (since, Discard::Unknown) => since.rows.is_none() || since.changes.is_none(),
-                _ => false,
+            let since = match (done_since(config, &folder, &snapshot), discard) {
+                (Err(_), Discard::Unknown) => None,
+                (Err(why), Discard::Known { .. }) => return Err(UpgradeError::Unknown(why)),
+                (Ok(since), Discard::Known { rows, changes }) if since == (Since { rows, changes }) => Some(since),
+                (Ok(since @ Since { rows: 0, changes: 0 }), _) => Some(since),
+                (Ok(since), _) => return Err(UpgradeError::Since(since)),
             };
-            if !is_allowed {
-                return Err(UpgradeError::Since(since));
-            }
             expect_whole(&folder, &snapshot)?;
             let free = (1..).map(|number| format!("rolled-back-{number}")).find(|name| !data_dir.join(name).exists());
             let name = free.unwrap_or_default();
             let aside = data_dir.join(&name);
             files::make_dir(&aside).map_err(io_at(&aside))?;
             files::replace(&marker, name.as_bytes()).map_err(io_at(&marker))?;
-            (aside, Some(since))
+            (aside, since)
         }
     };
     let all = COPIED.into_iter().chain(BESIDE).chain([METADATA, SEGMENTS, REPLAYS]);
@@ -437,8 +435,11 @@ pub fn roll_back(config: &Config, discard: Discard) -> Result<RolledBack, Upgrad
         }
     }
     files::sync_file_system(data_dir).map_err(io_at(data_dir))?;
-    remove(&folder)?;
-    sync_dir(data_dir).map_err(io_at(data_dir))?;
+    // At once: what is left of it when this is interrupted is in nobody's way.
+    let gone = data_dir.join(GONE);
+    remove(&gone)?;
+    fs::rename(&folder, &gone).and_then(|()| sync_dir(data_dir)).map_err(io_at(&folder))?;
+    remove(&gone)?;
     Ok(RolledBack { snapshot, aside, since })
 }
 
@@ -455,7 +456,7 @@ fn expect_whole(folder: &Path, snapshot: &Snapshot) -> Result<(), UpgradeError> 
 }
 
 /// The file of the database at `database` that is called `name` where the database is `zenovay.db`.
-fn beside(database: &Path, name: &str) -> PathBuf {
+pub(crate) fn beside(database: &Path, name: &str) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
     path.push(name.trim_start_matches(METADATA));
     path.into()
@@ -463,22 +464,33 @@ fn beside(database: &Path, name: &str) -> PathBuf {
 
 /// Moves a file, or a folder of the same file system.
 fn move_to(from: &Path, to: &Path) -> Result<(), UpgradeError> {
+    move_file(from, to).map_err(io_at(from))
+}
+
+/// The same, for others. What was copied is durable.
+pub(crate) fn move_file(from: &Path, to: &Path) -> io::Result<()> {
     match fs::rename(from, to) {
         Err(error) if error.kind() == ErrorKind::CrossesDevices => {
-            fs::copy(from, to).and_then(|_| fs::remove_file(from)).map_err(io_at(from))
+            fs::copy(from, to)?;
+            fs::File::open(to)?.sync_all()?;
+            fs::remove_file(from)
         }
-        renamed => renamed.map_err(io_at(from)),
+        renamed => renamed,
     }
 }
 
-/// What was done since `snapshot` was made.
-fn done_since(config: &Config, snapshot: &Snapshot) -> Since {
+/// What was done since `snapshot`, which is in `folder`, was made.
+///
+/// # Errors
+/// Why it cannot be read.
+fn done_since(config: &Config, folder: &Path, snapshot: &Snapshot) -> Result<Since, String> {
     let before = |site: &WebsiteRows| snapshot.rows.get(&site.website).copied().unwrap_or(0);
-    let rows = stored_rows(&config.data_dir).ok();
-    let rows = rows.map(|rows| rows.iter().map(|site| site.rows.saturating_sub(before(site))).sum());
-    let made_at = snapshot.made_at.parse::<Timestamp>().ok();
-    let changes = made_at.and_then(|at| database::changes_since(&config.database_path(), at.as_millis()).ok());
-    Since { rows, changes }
+    let rows = stored_rows(&config.data_dir).map_err(|error| with_causes(&error))?;
+    let rows = rows.iter().map(|site| site.rows.saturating_sub(before(site))).sum();
+    let made_at = snapshot.made_at.parse::<Timestamp>().map_err(|error| error.to_string())?;
+    let former = folder.join(METADATA);
+    let changes = database::changes_since(&config.database_path(), &former, made_at.as_millis());
+    Ok(Since { rows, changes: changes.map_err(|error| error.to_string())? })
 }
 
 #[cfg(test)]

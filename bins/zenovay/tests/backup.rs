@@ -505,18 +505,78 @@ fn what_is_in_the_way_is_refused_in_words() {
     begun.cli(&["restore", backups]);
     assert!(!staging.exists());
     // It was interrupted at the very end.
-    let entries = fs::read_dir(&begun.data_dir).expect("a directory").flatten();
-    let moved: String = entries.map(|entry| format!("{}\n", entry.file_name().display())).collect();
-    fs::create_dir(&staging).expect("a directory");
-    fs::rename(begun.data_dir.join("zenovay.db"), staging.join("zenovay.db")).expect("it is there");
-    fs::write(staging.join("moved"), moved).expect("it can be written");
+    let interrupt = |restored: &Site| {
+        let staging = restored.data_dir.join("zenovay.restoring");
+        let entries = fs::read_dir(&restored.data_dir).expect("a directory").flatten();
+        let moved: String = entries.map(|entry| format!("{}\n", entry.path().display())).collect();
+        fs::create_dir(&staging).expect("a directory");
+        fs::rename(restored.data_dir.join("zenovay.db"), staging.join("zenovay.db")).expect("it is there");
+        fs::write(staging.join("moved"), moved).expect("it can be written");
+        staging
+    };
+    interrupt(&begun);
     begun.cli(&["restore", backups]);
-    begun.cli(&["check"]);
-    // What somebody put there meanwhile is theirs.
-    fs::create_dir(&staging).expect("a directory");
+    // What somebody put there meanwhile is theirs, and nothing is removed beside it.
+    let staging = interrupt(&begun);
+    fs::write(begun.data_dir.join("salts"), "of somebody").expect("it can be written");
     let before = files(&begun.data_dir);
     assert!(fails(&begun, &["restore", backups]).contains("is not empty"));
     assert_eq!(files(&begun.data_dir), before);
+    fs::remove_file(begun.data_dir.join("salts")).expect("it is there");
+    // Nobody else restores to it meanwhile.
+    let lock = fs::File::create(begun.data_dir.join("zenovay.lock")).expect("a file");
+    lock.try_lock().expect("nobody has it");
+    assert!(fails(&begun, &["restore", backups]).contains("another server is running"));
+    drop(lock);
+    begun.cli(&["restore", backups]);
+    begun.cli(&["check"]);
+    assert!(!staging.exists());
+
+    // The metadata may be somewhere else, in a folder that is not there yet; they are the last to be moved.
+    for (name, database) in [("outside", "metadata/m.db"), ("inside", "inside/metadata/m.db")] {
+        let restored = place.elsewhere(name);
+        let database = place.directory.path().join(database);
+        let url = format!("sqlite://{}", database.display());
+        let arguments = ["--database-url", &url, "restore", backups];
+        restored.cli(&arguments);
+        restored.cli(&["--database-url", &url, "check"]);
+        assert!(database.exists() && !restored.data_dir.join("zenovay.db").exists());
+        assert!(fails(&restored, &arguments).contains("is not empty"));
+    }
+}
+
+/// Sabotage: forget who is to be erased.
+#[test]
+fn who_was_erased_is_erased_again_when_what_was_damaged_is_repaired() {
+    let place = Place::new("");
+    let site = &place.site;
+    site.cli(&["website", "set", &site.website_id, "cookieless=false"]);
+    let server = site.serve();
+    (0..50).for_each(|number| send(&server, site, &format!("/{number}"), "visitor-a"));
+    send(&server, site, "/other", "visitor-b");
+    assert!(server.terminate().success());
+    let made = place.backup();
+    site.cli(&["visitor", "erase", &site.website_id, "visitor-a", "--yes"]);
+    place.backup();
+    let backup = made["backup"].as_str().expect("a path");
+    fs::remove_file(Path::new(backup).join("captures.db")).expect("it is there");
+    let restored = place.elsewhere("in-part");
+    let output = restored.run(&["restore", backup, "--in-part", "--old", text(&site.data_dir), "--json"], "");
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(
+        (&result["erased_again"], &result["to_be_erased"]),
+        (&serde_json::json!(0), &serde_json::json!(1)),
+        "{result}"
+    );
+    let pageviews = |restored: &Site| {
+        let server = restored.serve();
+        let total = server.get(&format!("/api/external/v1/analytics/{}?range=24h", site.website_id), &site.key);
+        assert!(server.terminate().success());
+        total["data"]["summary"]["total_page_views"].clone()
+    };
+    assert_eq!(pageviews(&restored), 1);
+    assert!(!restored.data_dir.join("zenovay.erase-again").exists());
 }
 
 /// Sabotage: leave it, or remove one that is in use.

@@ -92,11 +92,15 @@ fn read_only(path: &Path) -> Result<Connection, rusqlite::Error> {
     Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
 
-/// How many changes the audit log in the database of metadata at `path` has of after `since_ms`, milliseconds since 1970. That somebody
-/// signed in is none.
-pub(crate) fn changes_since(path: &Path, since_ms: i64) -> Result<u64, rusqlite::Error> {
-    let select = "SELECT count(*) FROM audit_entries WHERE at > ?1 AND action <> 'passkeys.sign_in'";
-    let changes: i64 = read_only(path)?.query_row(select, [since_ms], |row| row.get(0))?;
+/// How many changes there are in the database of metadata at `path` of after `since_ms`, milliseconds since 1970, as the audit log tells. That
+/// somebody signed in or out is none. The entries of a workspace go with it, so those that are in the database at `former` alone count, too.
+pub(crate) fn changes_since(path: &Path, former: &Path, since_ms: i64) -> Result<u64, rusqlite::Error> {
+    let connection = read_only(path)?;
+    connection.execute("ATTACH ?1 AS former", [former.to_string_lossy()])?;
+    let select = "SELECT (SELECT count(*) FROM audit_entries
+            WHERE at > ?1 AND action NOT LIKE 'session.%' AND action <> 'passkeys.sign_in')
+        + (SELECT count(*) FROM former.teams WHERE id NOT IN (SELECT id FROM main.teams))";
+    let changes: i64 = connection.query_row(select, [since_ms], |row| row.get(0))?;
     Ok(changes.cast_unsigned())
 }
 
@@ -134,4 +138,29 @@ pub(crate) fn faults(path: &Path) -> Result<Vec<String>, rusqlite::Error> {
 fn is_of_the_machine(code: ErrorCode) -> bool {
     use ErrorCode::{CannotOpen, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure};
     matches!(code, CannotOpen | DiskFull | PermissionDenied | ReadOnly | SystemIoFailure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sabotage: count by the audit log alone, or count sign-ins.
+    #[test]
+    fn changes_are_those_of_the_audit_log_and_workspaces_that_are_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let [path, former] = ["zenovay.db", "former.db"].map(|name| dir.path().join(name));
+        let tables = "CREATE TABLE teams (id TEXT); CREATE TABLE audit_entries (at BIGINT, action TEXT)";
+        let of = |path: &Path, rows: &str| {
+            Connection::open(path).unwrap().execute_batch(&format!("{tables}; {rows}")).unwrap()
+        };
+        of(&former, "INSERT INTO teams VALUES ('a'), ('b')");
+        of(
+            &path,
+            "INSERT INTO teams VALUES ('b'), ('c');
+             INSERT INTO audit_entries VALUES (10, 'keys.revoke'), (11, 'keys.revoke'), (12, 'session.begin'), (12, 'passkeys.sign_in')",
+        );
+        assert_eq!(changes_since(&path, &former, 10).unwrap(), 2);
+        assert_eq!(changes_since(&path, &former, 12).unwrap(), 1);
+        assert!(changes_since(&dir.path().join("none.db"), &former, 0).is_err());
+    }
 }

@@ -44,6 +44,7 @@ pub(crate) use self::database::{DatabaseError, Source};
 use self::manifest::MANIFEST;
 pub use self::manifest::{BlobTotals, Listed, Manifest, StoredFile, Unreadable, WebsiteTotals};
 use self::place::{Place, read_whole};
+pub(crate) use self::restore::erase_again;
 pub use self::restore::{Restore, Restored, Verified, restore, verify};
 pub use self::schedule::{BackupSchedule, Scheduled};
 use crate::bucket::BucketError;
@@ -61,8 +62,8 @@ const MARKER_LINE: &str = "format 1\n";
 const LOCK: &str = "lock";
 /// The folder of the data directory in which the databases of a backup wait to be sent to a bucket.
 const WAITING: &str = "zenovay.backup";
-/// The file of the data directory with the last place in which the server made a backup by itself.
-const LAST_PLACE: &str = "zenovay.backups";
+/// The file of the data directory with the places that a server made a backup in, the last at the end.
+const PLACES: &str = "zenovay.backups";
 const SEGMENTS: &str = "segments";
 const REPLAYS: &str = "replays";
 const PREFIX: &str = "backup-";
@@ -392,15 +393,20 @@ impl Backups {
     /// Refuses a directory that had backups and has nothing any more: where its disk is not mounted they would fill another one.
     fn expect_former(&self, place: &BackupPlace) -> Result<(), BackupError> {
         let BackupPlace::Dir(dir) = place else { return Ok(()) };
-        let last = fs::read_to_string(self.data_dir.join(LAST_PLACE));
-        let had_some = last.is_ok_and(|last| last.trim_end() == place.to_string());
+        let places = fs::read_to_string(self.data_dir.join(PLACES)).unwrap_or_default();
+        let had_some = places.lines().any(|known| known == place.to_string());
         if had_some && !dir.join(MARKER).exists() { Err(BackupError::Gone(place.clone())) } else { Ok(()) }
     }
 
     /// Notes that `place` has backups.
     fn note_place(&self, place: &BackupPlace) {
-        let path = self.data_dir.join(LAST_PLACE);
-        if let Err(error) = files::replace(&path, format!("{place}\n").as_bytes()) {
+        let path = self.data_dir.join(PLACES);
+        let mut places = fs::read_to_string(&path).unwrap_or_default();
+        if places.lines().any(|known| known == place.to_string()) {
+            return;
+        }
+        places.push_str(&format!("{place}\n"));
+        if let Err(error) = files::replace(&path, places.as_bytes()) {
             tracing::warn!(%error, "{} cannot be written", path.display());
         }
     }

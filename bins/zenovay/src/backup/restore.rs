@@ -14,8 +14,8 @@ use super::{
     BackupError, CAPTURES, EVENTS, METADATA, REPLAYS, database, folders, newest, noted_erasures, read_erasures, rot,
 };
 use crate::causes::with_causes;
-use crate::config::{BackupPlace, Config, DatabaseUrl};
-use crate::data_dir::{self, LOCK, RESTORING};
+use crate::config::{BackupPlace, Config};
+use crate::data_dir::{self, LOCK, RESTORING, ServerLock};
 use crate::erasures::{self, ERASURES, Erasure};
 use crate::files::{self, AT_ONCE, Copied, CopyError, FileError, sync_dir};
 use crate::runtime::Stores;
@@ -23,6 +23,10 @@ use crate::{formats, upgrade};
 
 /// What of the folder of a restore is in the data directory already, while that is moved there.
 const MOVED: &str = "moved";
+/// The folder of a restore that came to its end.
+const RESTORED: &str = "zenovay.restored";
+/// The file of the data directory with the visitors that are to be erased when what is damaged is repaired.
+const ERASE_AGAIN: &str = "zenovay.erase-again";
 
 /// What is to be restored, and how.
 #[derive(Debug)]
@@ -114,35 +118,46 @@ pub fn restore(config: &Config, what: &Restore<'_>) -> Result<Restored, BackupEr
     }
     // Before anything is done, so that what cannot be read is no surprise at the end.
     let later = later_erasures(&opened, what.old)?;
-    let metadata = config.database_path();
-    if !metadata.starts_with(target) && metadata.exists() {
-        return Err(BackupError::NotEmpty(metadata));
+    let at = |path: &Path| real(path).map_err(|cause| BackupError::io(path, cause));
+    let metadata = at(&config.database_path())?;
+    let target = &at(target)?;
+    // Nobody else restores to it, and no server starts on it.
+    let (staging, _lock) = begin(target, &metadata)?;
+    let put = || -> Result<Vec<String>, BackupError> {
+        let mut staged = config.clone();
+        staged.data_dir.clone_from(&staging);
+        staged.database_url = None;
+        let in_staging = staged.database_path();
+        let mut work = Work::new(&opened, &staging, &in_staging);
+        work.damaged.clone_from(&opened.manifest.damaged);
+        work.all(!what.in_part)?;
+        let damaged = work.damaged;
+        if let Some(old) = what.old {
+            take_salts(old, &staging)?;
+        }
+        let known = noted_erasures(&staging)?;
+        let write = |name: &str, erasures: &BTreeSet<Erasure>| {
+            let list = staging.join(name);
+            erasures::write(&list, erasures).map_err(|cause| BackupError::io(&list, cause))
+        };
+        write(ERASURES, &known.union(&later).copied().collect())?;
+        upgrade::note(&staging, &opened.manifest.formats).map_err(|cause| BackupError::io(&staging, cause))?;
+        match (later.is_empty(), damaged.is_empty()) {
+            (true, _) => {}
+            (false, true) => erase(&staged, &later)?,
+            // What is damaged cannot be opened before it is repaired.
+            (false, false) => write(ERASE_AGAIN, &later)?,
+        }
+        finish(&staging, target, &metadata).map_err(|cause| BackupError::io(target, cause))?;
+        Ok(damaged)
+    };
+    let put = put();
+    if put.is_err() && !staging.exists() {
+        // Nothing is left of it.
+        let _ = fs::remove_file(target.join(LOCK));
     }
-    let staging = begin(target)?;
-    let mut staged = config.clone();
-    staged.data_dir.clone_from(&staging);
-    if let (Some(_), Ok(inside)) = (&config.database_url, metadata.strip_prefix(target)) {
-        staged.database_url = Some(DatabaseUrl::of(staging.join(inside)));
-    }
-    let metadata = staged.database_path();
-    let mut work = Work::new(&opened, &staging, &metadata);
-    work.damaged.clone_from(&opened.manifest.damaged);
-    work.all(!what.in_part)?;
-    let damaged = work.damaged;
-    if let Some(old) = what.old {
-        take_salts(old, &staging)?;
-    }
-    let known = noted_erasures(&staging)?;
-    let list = staging.join(ERASURES);
-    let all: BTreeSet<Erasure> = known.union(&later).copied().collect();
-    erasures::write(&list, &all).map_err(|cause| BackupError::io(&list, cause))?;
-    upgrade::note(&staging, &opened.manifest.formats).map_err(|cause| BackupError::io(&staging, cause))?;
-    // What is damaged cannot be opened before it is repaired.
+    let damaged = put?;
     let is_whole = damaged.is_empty();
-    if is_whole && !later.is_empty() {
-        erase(&staged, &later)?;
-    }
-    finish(&staging, target).map_err(|cause| BackupError::io(target, cause))?;
     let backup = opened.path();
     Ok(Restored { backup, manifest: opened.manifest, damaged, later_erasures: later.len(), are_erased: is_whole })
 }
@@ -155,58 +170,111 @@ fn real(path: &Path) -> io::Result<PathBuf> {
     Ok(fs::canonicalize(there)?.join(rest))
 }
 
-/// Makes sure that nothing is in the way, and the folder in which everything is put together: while that is there no server starts, and
-/// nothing else is removed by who begins anew.
-fn begin(target: &Path) -> Result<PathBuf, BackupError> {
+/// Erases the visitors that could not be erased again when a backup was restored in part to the data directory of `stores`, where
+/// there are such. What is damaged has to be repaired before.
+///
+/// # Errors
+/// [`BackupError`]; it is tried again by the next start.
+pub(crate) fn erase_again(stores: &Stores) -> Result<(), BackupError> {
+    let list = stores.erasures.directory().join(ERASE_AGAIN);
+    let failed = |cause| BackupError::io(&list, cause);
+    let visitors = erasures::read(&list).map_err(failed)?;
+    if visitors.is_empty() {
+        return Ok(());
+    }
+    let keepers = stores.keepers();
+    for Erasure { website, visitor, .. } in &visitors {
+        keepers.erase_visitor(*website, *visitor).map_err(|error| BackupError::Erase(with_causes(&error)))?;
+    }
+    tracing::info!(
+        visitors = visitors.len(),
+        "erased again what was erased after the backup that was restored was made"
+    );
+    fs::remove_file(&list).map_err(failed)
+}
+
+/// Makes sure that nothing is in the way, and takes `target`; makes the folder in it in which everything is put together: while that
+/// is there no server starts, and nothing else is removed by who begins anew.
+fn begin(target: &Path, metadata: &Path) -> Result<(PathBuf, ServerLock), BackupError> {
     let failed = |cause| BackupError::io(target, cause);
     let staging = target.join(RESTORING);
     if target.exists() {
         data_dir::refuse_held(target)?;
-        remove_moved(&staging, target).map_err(failed)?;
-        let is_other = |name: &String| name != "lost+found" && name != LOCK && name != RESTORING;
-        if super::names(target).map_err(failed)?.iter().any(is_other) {
-            return Err(BackupError::NotEmpty(target.to_owned()));
-        }
+        expect_free(target, metadata)?;
     }
     data_dir::create(target)?;
-    // An earlier version had a file of the name.
-    let removed = if staging.is_dir() { fs::remove_dir_all(&staging) } else { fs::remove_file(&staging) };
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(BackupError::io(&staging, error)),
-        _ => {}
+    let lock = ServerLock::acquire(target)?;
+    // Somebody may have been faster.
+    expect_free(target, metadata)?;
+    for path in moved(target).map_err(failed)? {
+        remove(&path)?;
     }
+    remove(&staging)?;
     files::make_dir(&staging).and_then(|()| sync_dir(target)).map_err(failed)?;
-    Ok(staging)
+    Ok((staging, lock))
 }
 
-/// Moves everything from the folder `staging` to `target`, whose it is. The names are written down first, so that who begins anew knows
-/// what was moved when that is interrupted.
-fn finish(staging: &Path, target: &Path) -> io::Result<()> {
-    let names = super::names(staging)?;
-    let lines: String = names.iter().map(|name| format!("{name}\n")).collect();
-    files::replace(&staging.join(MOVED), lines.as_bytes())?;
-    for name in names {
-        fs::rename(staging.join(&name), target.join(&name))?;
+/// Refuses a directory, or a place of the metadata, in which there is more than a restore put there that did not come to its end.
+fn expect_free(target: &Path, metadata: &Path) -> Result<(), BackupError> {
+    let failed = |cause| BackupError::io(target, cause);
+    let moved = moved(target).map_err(failed)?;
+    let is_own = |name: &str| ["lost+found", LOCK, RESTORING].contains(&name) || moved.contains(&target.join(name));
+    if !super::names(target).map_err(failed)?.iter().all(|name| is_own(name)) {
+        return Err(BackupError::NotEmpty(target.to_owned()));
     }
-    sync_dir(target)?;
-    fs::remove_dir_all(staging)?;
-    sync_dir(target)
-}
-
-/// Removes from `target` what a restore had moved there that did not come to its end.
-fn remove_moved(staging: &Path, target: &Path) -> io::Result<()> {
-    let names = match fs::read_to_string(staging.join(MOVED)) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
-        names => names?,
-    };
-    for path in names.lines().map(|name| target.join(name)).filter(|path| path.exists()) {
-        if path.is_dir() {
-            fs::remove_dir_all(&path)?;
-        } else {
-            fs::remove_file(&path)?;
-        }
+    if metadata.exists() && !moved.contains(metadata) {
+        return Err(BackupError::NotEmpty(metadata.to_owned()));
     }
     Ok(())
+}
+
+/// Removes a file, or a folder with all that is in it. An earlier version had a file where there is a folder now.
+fn remove(path: &Path) -> Result<(), BackupError> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(BackupError::io(path, cause)),
+        _ => Ok(()),
+    }
+}
+
+/// Moves everything from the folder `staging` to the data directory `target`, and the database to `metadata`. Where is written down first,
+/// so that who begins anew knows what was moved when that is interrupted.
+fn finish(staging: &Path, target: &Path, metadata: &Path) -> io::Result<()> {
+    // That of the folder, which was opened to erase something.
+    let names = super::names(staging)?.into_iter().filter(|name| name != LOCK);
+    let of = |name: String| {
+        let place = if name.starts_with(METADATA) { upgrade::beside(metadata, &name) } else { target.join(&name) };
+        (staging.join(name), place)
+    };
+    let moves: Vec<(PathBuf, PathBuf)> = names.map(of).collect();
+    let mut lines: BTreeSet<String> = moves.iter().map(|(_, to)| to.display().to_string()).collect();
+    // A folder for the database in the data directory.
+    if let Some(folder) = metadata.strip_prefix(target).ok().and_then(|inside| inside.components().next()) {
+        lines.insert(target.join(folder).display().to_string());
+    }
+    files::replace(&staging.join(MOVED), lines.into_iter().map(|line| line + "\n").collect::<String>().as_bytes())?;
+    let folder = metadata.parent().unwrap_or(target);
+    files::make_dir(folder)?;
+    for (from, to) in &moves {
+        upgrade::move_file(from, to)?;
+    }
+    sync_dir(folder)?;
+    sync_dir(target)?;
+    // At once: what is left of it when this is interrupted is in nobody's way.
+    let done = target.join(RESTORED);
+    fs::rename(staging, &done)?;
+    sync_dir(target)?;
+    fs::remove_dir_all(done)
+}
+
+/// What a restore to `target` moved to where it belongs before it was interrupted.
+fn moved(target: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    match fs::read_to_string(target.join(RESTORING).join(MOVED)) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(BTreeSet::new())
+        }
+        lines => Ok(lines?.lines().map(PathBuf::from).collect()),
+    }
 }
 
 /// The erasures that are not in the backup: of the place of backups, of its newest backup, for the list of the place may have been

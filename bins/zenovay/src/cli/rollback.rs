@@ -39,8 +39,8 @@ pub(super) fn run(args: &RollbackArgs, config: &Config, output: &mut Output) -> 
     let result = json!({
         "rolled_back_to": done.snapshot.made_at,
         "upgraded_by": done.snapshot.version,
-        "discarded": done.since.and_then(|since| since.rows),
-        "discarded_changes": done.since.and_then(|since| since.changes),
+        "discarded": done.since.map(|since| since.rows),
+        "discarded_changes": done.since.map(|since| since.changes),
         "aside": done.aside,
     });
     output.result(&result, || lines(&result) + "start the earlier version now\n");

@@ -40,11 +40,6 @@ pub struct DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// Of the file `path`.
-    pub(crate) fn of(path: PathBuf) -> Self {
-        Self { path }
-    }
-
     /// The file of the database.
     pub fn path(&self) -> &Path {
         &self.path

@@ -200,7 +200,7 @@ catalog! {
         BackupUnreadable "backup_unreadable", Fault, "`backup_dir` cannot be read"
             => "Make the directory readable and writable for the user of the server, or mount its disk. Of a bucket, look at `backup_bucket_…`.";
         BackupMissing "backup_missing", Warning, "there is no finished backup"
-            => "Run `zenovay backup`: it says what is in the way.";
+            => "Is the disk of the backups mounted? If it is, run `zenovay backup`: it says what is in the way.";
         BackupBroken "backup_broken", Warning, "the newest backup cannot be read"
             => "Run `zenovay backup` for a new one, and look at the disk that it is on. `zenovay backup --list` names those that can be restored.";
         BackupOld "backup_old", Warning, "the last backup is older than two intervals of `backup_schedule`"

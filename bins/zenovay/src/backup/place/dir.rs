@@ -25,6 +25,17 @@ impl DirPlace {
         Self { address: BackupPlace::Dir(dir.to_owned()), dir: dir.to_owned(), lock: None }
     }
 
+    /// Removes what verifications left that were killed.
+    fn remove_left(&self) -> io::Result<()> {
+        for name in names(&self.dir)?.into_iter().filter(|name| name.starts_with(VERIFYING)) {
+            let path = self.dir.join(name);
+            if Temporary::is_left(&path) {
+                fs::remove_dir_all(path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether another process makes or removes a backup in it.
     fn is_held_elsewhere(&self) -> bool {
         self.lock.is_none()
@@ -84,12 +95,7 @@ impl Place for DirPlace {
         for name in unfinished(&self.dir)?.iter().filter(|name| name.starts_with(PREFIX)) {
             remove(self.dir.join(name))?;
         }
-        for name in names(&self.dir).map_err(|cause| BackupError::io(&self.dir, cause))? {
-            let path = self.dir.join(&name);
-            if name.starts_with(VERIFYING) && Temporary::is_left(&path) {
-                remove(path)?;
-            }
-        }
+        self.remove_left().map_err(|cause| BackupError::io(&self.dir, cause))?;
         let segments = self.dir.join(SEGMENTS);
         files::make_dir(&segments).map_err(|cause| BackupError::io(&segments, cause))?;
         unfinished(&segments)?.iter().try_for_each(|name| remove(segments.join(name)))
@@ -192,6 +198,8 @@ impl Place for DirPlace {
 
     fn temporary(&self) -> io::Result<Temporary> {
         // Where the backups are there is room for one more; where nothing can be written it is the machine's own place.
+        // Where that cannot be done nothing can be written either.
+        let _ = self.remove_left();
         let beside = tempfile::Builder::new().prefix(VERIFYING).tempdir_in(&self.dir);
         beside.or_else(|_| tempfile::tempdir()).and_then(Temporary::new)
     }
