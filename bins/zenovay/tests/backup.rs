@@ -561,7 +561,7 @@ fn who_was_erased_is_erased_again_when_what_was_damaged_is_repaired() {
     let backup = made["backup"].as_str().expect("a path");
     fs::remove_file(Path::new(backup).join("captures.db")).expect("it is there");
     let restored = place.elsewhere("in-part");
-    let output = restored.run(&["restore", backup, "--in-part", "--old", text(&site.data_dir), "--json"], "");
+    let output = restored.run(&["restore", backup, "--in-part", "--old", text(&site.data_dir)], "");
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(
