@@ -2,7 +2,7 @@
 import type { Fields } from "./core";
 import type { Kit } from "./kit";
 import { closest, labelOf, ACTIVE } from "./private";
-import { scrub, scrubAddress, scrubStack } from "./scrub";
+import { scrubAddress, scrubStack, scrubTo } from "./scrub";
 import { common, onLeave, outbox } from "./send";
 
 const BATCH_MS = 1_000;
@@ -56,11 +56,11 @@ const read = (thrown: unknown, otherwise: string): Thrown => {
     // Names of members say what it was; their values are the page's own.
     const isObject = typeof thrown === "object" && thrown;
     const text = isObject ? `object with ${Object.keys(thrown).slice(0, 10).join(", ") || "no members"}` : String(thrown);
-    return { type: otherwise, message: scrub(cut(text, MESSAGE_MAX)) };
+    return { type: otherwise, message: scrubTo(text, MESSAGE_MAX) };
   }
   return {
     type: cut(String(error!.name || "Error"), 100),
-    message: scrub(cut(String(error!.message), MESSAGE_MAX)),
+    message: scrubTo(String(error!.message), MESSAGE_MAX),
     stack: typeof error!.stack === "string" && error!.stack ? cut(scrubStack(error!.stack), STACK_MAX) : undefined,
   };
 };
@@ -151,7 +151,7 @@ export default (kit: Kit, failures: unknown[][]) => {
     for (const name of Object.keys(extra).slice(0, 20)) {
       guarded(() => {
         const value = (extra as Fields)[name];
-        if (typeof value === "string") properties[cut(name, 100)] = scrub(cut(value, 200));
+        if (typeof value === "string") properties[cut(name, 100)] = scrubTo(value, 200);
         else if (typeof value === "boolean" || (typeof value === "number" && isFinite(value))) properties[cut(name, 100)] = value;
       })();
     }
@@ -161,7 +161,7 @@ export default (kit: Kit, failures: unknown[][]) => {
   const failed = guarded(([first, extra]: unknown[]) => {
     if (first instanceof ErrorEvent) {
       const { error, message, filename, lineno, colno } = first;
-      const text = scrub(cut(String(message), MESSAGE_MAX)).replace(/^Uncaught (?:\w*(?:Error|Exception): )?/, "");
+      const text = scrubTo(String(message), MESSAGE_MAX).replace(/^Uncaught (?:\w*(?:Error|Exception): )?/, "");
       const type = /^Uncaught (\w*(?:Error|Exception)): /.exec(message)?.[1] || "Error";
       // Some throw what is not an error, and some browsers do not hand it on.
       const thrown = error === null || error === undefined ? { type, message: text } : read(error, "Error");
@@ -185,7 +185,7 @@ export default (kit: Kit, failures: unknown[][]) => {
     "click",
     guarded((event: MouseEvent) => {
       const active = closest(event.composedPath()[0] as Node, ACTIVE);
-      if (active) leaveTrail("click", `${active.localName} ${scrub(labelOf(active) || "")}`.trim());
+      if (active) leaveTrail("click", `${active.localName} ${labelOf(active) || ""}`.trim());
     }),
     true,
   );

@@ -2,7 +2,7 @@
 import type { Kit, View } from "./kit";
 import { addressOf, structureOf } from "./place";
 import { ACTIVE, BLOCKED, closest, FIELDS, labelOf } from "./private";
-import { scrub, scrubAddress } from "./scrub";
+import { scrubAddress } from "./scrub";
 import { common, onLeave, outbox } from "./send";
 
 const BATCH_MS = 10_000;
@@ -207,7 +207,7 @@ export default (kit: Kit) => {
       s,
       ox: thousandth((event.clientX - box.left) / (box.width || 1)),
       oy: thousandth((event.clientY - box.top) / (box.height || 1)),
-      ...(label && { label: scrub(label) }),
+      ...(label && { label }),
     };
     last = { click, clientX: event.clientX, clientY: event.clientY, at, n: 1 };
     clicks.push(click);

@@ -1,5 +1,7 @@
 /** What of a page is private: by its kind, or because the page marks it. */
 
+import { scrubTo } from "./scrub";
+
 /** Marked: what is in it is masked. */
 export const MASKED = ".zenovay-mask-replay";
 /** Marked: nothing of it is recorded. */
@@ -55,12 +57,12 @@ export const ACTIVE = "a,area,button,summary,label,[role=button],[role=link],[ro
 
 const LABEL_MAX = 60;
 
-/** The name of a link or button as it is shown; undefined for anything else, and where it is private. */
+/** The name of a link or button as it is shown, without secrets; undefined for anything else, and where it is private. */
 export const labelOf = (element: Element): string | undefined => {
   // What is suggested while somebody writes has in it what was written.
   if (!element.matches(ACTIVE) || isPrivate(element) || closest(element, "[role=option],[role=listbox]")) return undefined;
   const image = element.querySelector("img[alt],svg title");
   const text =
     element.getAttribute("aria-label") || shownIn(element, 1_000) || element.getAttribute("title") || image?.getAttribute("alt") || image?.textContent;
-  return text?.trim().slice(0, LABEL_MAX).replace(/[\uD800-\uDBFF]$/, "") || undefined;
+  return (text && scrubTo(text.trim(), LABEL_MAX)) || undefined;
 };

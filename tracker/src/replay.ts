@@ -5,7 +5,7 @@
 import { record } from "@rrweb/record";
 import type { Kit } from "./kit";
 import { FULL, HIDDEN, INCREMENTAL, INPUT, MEDIA, META, MOUSE, MOUSE_MOVE, maskOf, type Recorded, RESIZE, SCROLL, TOUCH_MOVE } from "./mask";
-import { scrub, scrubAddress } from "./scrub";
+import { scrubAddress, scrubTo } from "./scrub";
 import { bytesOf, common, jsonOf, LEAVING_MAX_BYTES, verdictOf } from "./send";
 
 const CHUNK_MS = 5_000;
@@ -329,7 +329,7 @@ export default (kit: Kit, failures: unknown[][]) => {
         const [first] = signal[1];
         const message = first instanceof ErrorEvent ? first.message : String((first as PromiseRejectionEvent).reason ?? first);
         if (/^(ResizeObserver loop|script error)/i.test(message)) return;
-        mark("zenovay.error", { type: "Error", message: scrub(message.slice(0, 200)) });
+        mark("zenovay.error", { type: "Error", message: scrubTo(message, 200) });
         failed();
       } else if (name === "consent") {
         if (signal[1]) return begin();

@@ -25,21 +25,25 @@ const HINT =
 const isNumber = (digits: string) =>
   /^(?!(\d)\1*$)\d{13,19}$/.test(digits) && !([...digits].reverse().reduce((sum, digit, place) => sum + +((place % 2 && (+digit * 2) % 9) || digit), 0) % 10);
 
-/** Whether the first groups of digits are one together: what is written behind it, such as its month, is a group of its own. */
-const isCard = (text: string) => {
-  let digits = "";
-  return text.split(/\D/).some((group) => isNumber((digits += group)));
-};
+/** Whether some of the groups of digits are one together: what is written around it, such as its month, are groups of their own. */
+const isCard = (groups: string[], digits = ""): boolean =>
+  groups.length > 0 && (groups.some((group) => isNumber((digits += group))) || isCard(groups.slice(1)));
 
 /** Without numbers of cards and marked keys: for what a page shows, where a mail address may be the page's own. */
 export const scrubShown = (text: string) => {
   if (!SHOWN_HINT.test(text)) return text;
   for (const secret of SECRETS) text = text.replace(secret, "[token]");
-  return text.replace(CARD, (found) => (isCard(found) ? "[card]" : found));
+  return text.replace(CARD, (found) => (isCard(found.split(/\D/)) ? "[card]" : found));
 };
 
 /** Without secrets, mail addresses and numbers of cards: for messages and addresses. */
 export const scrub = (text: string) => (HINT.test(text) ? scrubAll(text) : text);
+
+/** The same, at most `max` characters. Half a secret is not known for one, so much more is looked at than stays. */
+export const scrubTo = (text: string, max: number) =>
+  scrub(text.slice(0, 9 * max))
+    .slice(0, max)
+    .replace(/[\uD800-\uDBFF]$/, "");
 
 const scrubAll = (text: string) =>
   scrubShown(text.replace(HEADER, "$1$2[token]"))
