@@ -151,7 +151,8 @@ mod tests {
         let [path, former] = ["zenovay.db", "former.db"].map(|name| dir.path().join(name));
         let tables = "CREATE TABLE teams (id TEXT); CREATE TABLE audit_entries (at BIGINT, action TEXT)";
         let of = |path: &Path, rows: &str| {
-            Connection::open(path).unwrap().execute_batch(&format!("{tables}; {rows}")).unwrap()
+            let made = Connection::open(path).unwrap().execute_batch(&format!("{tables}; {rows}"));
+            made.unwrap();
         };
         of(&former, "INSERT INTO teams VALUES ('a'), ('b')");
         of(
