@@ -365,7 +365,7 @@ pub enum Discard {
     Known {
         /// Events and heartbeats.
         rows: u64,
-        /// Entries of the audit log.
+        /// Changes, as in [`Since`].
         changes: u64,
     },
     /// Whatever there is, as it cannot be read.

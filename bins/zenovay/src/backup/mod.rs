@@ -62,7 +62,7 @@ const MARKER_LINE: &str = "format 1\n";
 const LOCK: &str = "lock";
 /// The folder of the data directory in which the databases of a backup wait to be sent to a bucket.
 const WAITING: &str = "zenovay.backup";
-/// The file of the data directory with the places that a server made a backup in, the last at the end.
+/// The file of the data directory with the places that a server made a backup in.
 const PLACES: &str = "zenovay.backups";
 const SEGMENTS: &str = "segments";
 const REPLAYS: &str = "replays";
@@ -390,25 +390,32 @@ impl Backups {
         }
     }
 
+    /// The places that a server made a backup in.
+    fn former_places(&self) -> Result<BTreeSet<String>, BackupError> {
+        let path = self.data_dir.join(PLACES);
+        match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+            Err(cause) => Err(BackupError::io(&path, cause)),
+            Ok(lines) => Ok(lines.lines().map(str::to_owned).collect()),
+        }
+    }
+
     /// Refuses a directory that had backups and has nothing any more: where its disk is not mounted they would fill another one.
     fn expect_former(&self, place: &BackupPlace) -> Result<(), BackupError> {
         let BackupPlace::Dir(dir) = place else { return Ok(()) };
-        let places = fs::read_to_string(self.data_dir.join(PLACES)).unwrap_or_default();
-        let had_some = places.lines().any(|known| known == place.to_string());
+        let had_some = self.former_places()?.contains(&place.to_string());
         if had_some && !dir.join(MARKER).exists() { Err(BackupError::Gone(place.clone())) } else { Ok(()) }
     }
 
     /// Notes that `place` has backups.
-    fn note_place(&self, place: &BackupPlace) {
+    fn note_place(&self, place: &BackupPlace) -> Result<(), BackupError> {
+        let mut places = self.former_places()?;
+        if !places.insert(place.to_string()) {
+            return Ok(());
+        }
         let path = self.data_dir.join(PLACES);
-        let mut places = fs::read_to_string(&path).unwrap_or_default();
-        if places.lines().any(|known| known == place.to_string()) {
-            return;
-        }
-        places.push_str(&format!("{place}\n"));
-        if let Err(error) = files::replace(&path, places.as_bytes()) {
-            tracing::warn!(%error, "{} cannot be written", path.display());
-        }
+        let lines: String = places.iter().map(|place| format!("{place}\n")).collect();
+        files::replace(&path, lines.as_bytes()).map_err(|cause| BackupError::io(&path, cause))
     }
 
     /// Whether a backup is being made.

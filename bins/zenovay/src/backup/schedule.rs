@@ -217,7 +217,9 @@ impl Backups {
                 drop(failed);
                 // One that is made elsewhere does not stand for those that the server is to make.
                 if self.config.backup_dir.as_ref() == Some(place) {
-                    self.note_place(place);
+                    if let Err(error) = self.note_place(place) {
+                        tracing::warn!(%error, "that there are backups cannot be noted");
+                    }
                     if let Ok(at) = made.manifest.created_at.parse::<Timestamp>() {
                         note_last(at);
                     }
