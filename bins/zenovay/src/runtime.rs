@@ -223,6 +223,21 @@ impl Stores {
     }
 }
 
+/// How long a thread of a server runs while another one waits for its core. With the kernel's own 1.4 to 3 ms whoever asked for
+/// little waited six times as long beside somebody who asked for much (docs/decisions/0012-queries-give-way.md).
+const SLICE: Duration = Duration::from_micros(100);
+
+/// Has the kernel share the cores out in short pieces. Called before any thread is started, for those that are started have the same.
+pub(crate) fn take_short_slices() {
+    match zenovay_slice::ask_for(SLICE) {
+        Ok(Some(_)) => {}
+        Ok(None) => tracing::debug!(
+            "this kernel has slices of one length for all threads: 6.12 or newer gives servers shorter ones"
+        ),
+        Err(error) => tracing::debug!(%error, "the kernel does not give shorter slices"),
+    }
+}
+
 /// Runs the server with the settings `config` until it is told to stop. Prints JSON, one object a line, when `json` says so.
 ///
 /// # Errors
@@ -232,6 +247,7 @@ pub fn serve(config: &Config, json: bool) -> Result<(), ServeError> {
     for name in &config.unknown_variables {
         tracing::warn!(name, "this environment variable is not a setting and has no effect");
     }
+    take_short_slices();
     let stores = Stores::open(config)?;
     run(config, stores, json, |stores, url| {
         let (mut rng, now) = (rand::rng(), SystemClock.now());

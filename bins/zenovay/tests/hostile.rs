@@ -7,6 +7,7 @@ mod process;
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -312,6 +313,30 @@ fn a_key_that_asks_without_end_delays_nobody_else() {
     for ((kind, ..), (alone, among)) in kinds.into_iter().zip(alone.iter().zip(&among)) {
         assert_fair(&format!("{kind} beside 30 clients of another key"), alone, among);
     }
+}
+
+/// What the kernel says of a thread's slices, in nanoseconds; `None` where it does not tell.
+fn slice_ns(thread: &Path) -> Option<u64> {
+    let told = std::fs::read_to_string(thread.join("sched")).ok()?;
+    let line = told.lines().find_map(|line| line.strip_prefix("se.slice"))?;
+    line.trim_start_matches([' ', ':']).parse().ok()
+}
+
+/// Sabotage: ask for short slices after the stores were opened, or not at all.
+#[test]
+fn every_thread_of_a_server_gives_its_core_up_soon() {
+    let here = std::thread::spawn(|| zenovay_slice::ask_for(Duration::from_millis(2)));
+    let is_given = here.join().unwrap().expect("the kernel knows the call").is_some();
+    if !is_given || slice_ns(Path::new("/proc/thread-self")).is_none() {
+        eprintln!("NOT RUN: this kernel has one slice for all threads, or does not tell");
+        return;
+    }
+    let (_directory, site) = site("");
+    let server = site.serve();
+    assert_eq!(server.connect().request("GET", "/healthz", &[], "").expect("an answer").status, 200);
+    let threads = std::fs::read_dir(format!("/proc/{}/task", server.pid())).expect("the server runs");
+    let slices: Vec<_> = threads.map(|thread| slice_ns(&thread.unwrap().path()).expect("a slice")).collect();
+    assert!(slices.len() > 5 && slices.iter().all(|slice| *slice == 100_000), "{slices:?}");
 }
 
 /// Sabotage: close connections that wait for a request at once when told to stop, or leave out `Connection: close`.

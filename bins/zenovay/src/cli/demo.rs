@@ -159,6 +159,7 @@ pub(super) fn run(mut config: Config, json: bool) -> Result<(), Failure> {
     let directory = tempfile::Builder::new().prefix(PREFIX).permissions(mine).tempdir().map_err(Failure::new)?;
     directory.path().clone_into(&mut config.data_dir);
     config.database_url = None;
+    runtime::take_short_slices();
     let stores = Stores::open(&config).map_err(Failure::new)?;
     let mut live = None;
     let served = runtime::run(&config, stores, json, |stores, url| {
