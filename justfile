@@ -67,9 +67,14 @@ test-rust:
     cargo test --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked --lib
     scripts/run-examples
 
-# The store of the metadata on a real PostgreSQL, which the test starts and ends.
+# The store of the metadata on a real PostgreSQL, and events on two real servers of ClickHouse, which the tests start and end.
 test-databases:
     node scripts/steady.mjs cargo --package zenovay-store --features conformance,postgres --locked --test postgres
+    node scripts/steady.mjs cargo --package zenovay-events-clickhouse --features servers --locked --test clickhouse
+
+# Many more random questions about events on two servers of ClickHouse: about half an hour.
+test-clickhouse QUESTIONS="10000":
+    QUESTIONS={{QUESTIONS}} cargo test --package zenovay-events-clickhouse --features servers --locked --test clickhouse every_answer
 
 # Every library crate packaged as for a registry, built from its package, and used by the programs in examples/.
 test-packages:

@@ -195,6 +195,13 @@ pub struct SeriesPoint {
     pub metrics: MetricValues,
 }
 
+impl SeriesPoint {
+    /// The totals of `bucket`.
+    pub fn new(bucket: TimeRange, metrics: MetricValues) -> Self {
+        Self { bucket, metrics }
+    }
+}
+
 /// The rows of a breakdown, sorted as asked.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[non_exhaustive]
@@ -286,8 +293,9 @@ pub struct NewVisitorsPoint {
 }
 
 impl NewVisitors {
-    /// Of a range that is `cut` into buckets, those at an end that it does not have are left out up to one with a new visitor.
-    pub(crate) fn new(cut: Option<TimeRange>, buckets: &[TimeRange], visitors: &[u64]) -> Self {
+    /// One of `visitors` for each of `buckets`. Of a range that is `cut` into buckets, those at an end that it does not have are left
+    /// out up to one with a new visitor.
+    pub fn new(cut: Option<TimeRange>, buckets: &[TimeRange], visitors: &[u64]) -> Self {
         let point = |(&bucket, &visitors)| NewVisitorsPoint { bucket, visitors };
         let mut points: Vec<NewVisitorsPoint> = buckets.iter().zip(visitors).map(point).collect();
         if let Some(range) = cut {
@@ -345,6 +353,27 @@ pub struct VisitorRecord {
     pub had_interaction: bool,
     /// Its `value_score`, 0 to 100.
     pub value_score: u8,
+}
+
+impl VisitorRecord {
+    /// `visitor` in a session that began at `visited_at`, of which nothing else is known.
+    pub fn new(visitor: VisitorId, visited_at: Timestamp) -> Self {
+        Self {
+            visitor,
+            visited_at,
+            landing_page: String::new(),
+            referrer: String::new(),
+            country: String::new(),
+            city: String::new(),
+            device: String::new(),
+            browser: String::new(),
+            os: String::new(),
+            pageviews: 0,
+            duration_ms: 0,
+            had_interaction: false,
+            value_score: 0,
+        }
+    }
 }
 
 /// Events, one row each, as columns: they take a few bytes a row and column.

@@ -40,8 +40,8 @@ impl Query {
         Self { range, filter: Filter::default(), question }
     }
 
-    /// The range when the new visitors of each of its buckets are wanted.
-    pub(crate) fn cut(&self) -> Option<TimeRange> {
+    /// The range when the new visitors of each of its buckets are wanted: what [`NewVisitors::new`](crate::NewVisitors::new) takes.
+    pub fn cut(&self) -> Option<TimeRange> {
         matches!(self.question, Question::NewVisitors { interval: Some(_), .. }).then_some(self.range)
     }
 
@@ -55,7 +55,7 @@ impl Query {
     ///
     /// # Errors
     /// When its filter has too many levels, or would have them beside a step of a funnel.
-    pub(crate) fn check_depth(&self) -> Result<(), QueryError> {
+    pub fn check_depth(&self) -> Result<(), QueryError> {
         let Question::Funnel { steps } = &self.question else { return self.filter.check_depth(Filter::DEPTH_MAX) };
         let mut filters = std::iter::once(&self.filter).chain(steps);
         filters.try_for_each(|filter| filter.check_depth(Filter::DEPTH_MAX - 1))
@@ -271,7 +271,7 @@ impl GroupBy {
     }
 
     /// Whether metrics of sessions are computed: they were asked for, or the rows are sorted by them.
-    pub(crate) fn wants_sessions(&self) -> bool {
+    pub fn wants_sessions(&self) -> bool {
         self.metrics.contains(&Metric::Sessions) || self.order == Order::Sessions
     }
 }

@@ -1,0 +1,174 @@
+//! The tables of all shards, as one.
+
+use std::fmt;
+
+use clickhouse::Row;
+use serde::Deserialize;
+use zenovay_domain::{Event, TimeRange, Timestamp, VisitorId, WebsiteId};
+use zenovay_events::NewEvent;
+use zenovay_query::{Answer, Budget, Query, QueryError};
+
+use crate::answers::Asked;
+use crate::plan::Source;
+use crate::row::{NewRow, StoredRow};
+use crate::schema::migrate;
+use crate::server::Servers;
+use crate::sql::{int64, uuid, within};
+use crate::{Config, OpenError, ServerError};
+
+#[derive(Debug, Row, Deserialize)]
+struct SpanRow {
+    rows: u64,
+    first_at: i64,
+    last_at: i64,
+}
+
+/// The events of all websites on the servers of ClickHouse: batches go in, answers come out.
+pub struct Tables {
+    servers: Servers,
+}
+
+impl Tables {
+    /// Makes the database and its tables where they are not there yet, and changes those of an older program. Blocks.
+    ///
+    /// # Errors
+    /// When the configuration cannot be, a server does not answer, or a newer program made the tables.
+    pub fn open(config: Config) -> Result<Self, OpenError> {
+        let servers = Servers::new(config)?;
+        migrate(&servers)?;
+        Ok(Self { servers })
+    }
+
+    /// Writes `events` as one batch, each to the shard of its visitor, and returns when all shards have it on their disks. The first
+    /// of them is the `first_arrival`-th event of all, and the others follow. Blocks.
+    ///
+    /// The same batch with the same `token` may be written again, and must be when it is not known what became of it: a shard that
+    /// has it does nothing, up to 10,000 batches later.
+    ///
+    /// # Errors
+    /// When a server refuses it or does not answer: then some shards may have it.
+    pub fn write(&self, token: &str, first_arrival: u64, events: &[NewEvent]) -> Result<(), ServerError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let rows = (first_arrival..).zip(events).map(|(arrival, new)| NewRow::new(new, arrival)).collect();
+        let table = if self.servers.config.cluster.is_some() { "events_all" } else { "events" };
+        self.servers.insert(table, token, rows)
+    }
+
+    /// Answers `query` about `website`, without the events before `since`. Blocks.
+    ///
+    /// The servers are given the time and the memory that the budget has left, 64 MiB at least, and end the question when it is cancelled.
+    ///
+    /// # Errors
+    /// When the budget is used up or cancelled, or the servers do not answer: never a smaller number.
+    pub fn query(
+        &self,
+        website: WebsiteId,
+        since: Option<Timestamp>,
+        query: &Query,
+        budget: &Budget,
+    ) -> Result<Answer, QueryError> {
+        Asked { servers: &self.servers, source: self.source(website, since), query, budget }.answer()
+    }
+
+    /// The events and heartbeats of `visitor` of `website` that are not before `since`, in the order of time. Blocks.
+    ///
+    /// # Errors
+    /// As [`Tables::query`].
+    pub fn visitor_events(
+        &self,
+        website: WebsiteId,
+        visitor: VisitorId,
+        since: Option<Timestamp>,
+        budget: &Budget,
+    ) -> Result<Vec<Event>, QueryError> {
+        let source = self.source(website, since);
+        let rows = source.rows(&format!("visitor = {}", visitor.0));
+        let inner = format!("SELECT {}, arrival FROM {rows}", StoredRow::COLUMNS);
+        let statement = format!("SELECT {} FROM {} ORDER BY at, arrival", StoredRow::NAMES, source.across(&inner));
+        let rows = self.servers.ask(&statement, budget, StoredRow::text_bytes)?;
+        rows.iter().map(StoredRow::event).collect()
+    }
+
+    /// From the first to the last event or heartbeat of `website` that is not before `since`; `None` when there is none. Blocks.
+    ///
+    /// # Errors
+    /// As [`Tables::query`].
+    pub fn span(&self, website: WebsiteId, since: Option<Timestamp>) -> Result<Option<TimeRange>, QueryError> {
+        let source = self.source(website, since);
+        let inner = format!("SELECT count() AS counted, min(at) AS first, max(at) AS last FROM {}", source.rows("1"));
+        let statement = format!(
+            "SELECT sum(counted) AS rows, min(first) AS first_at, max(last) AS last_at FROM {} WHERE counted > 0",
+            source.across(&inner)
+        );
+        let rows: Vec<SpanRow> = self.servers.ask(&statement, &self.in_time(), |_| 0)?;
+        let span = |row: &SpanRow| {
+            TimeRange::new(Timestamp::from_millis(row.first_at), Timestamp::from_millis(row.last_at).plus_millis(1))
+        };
+        Ok(rows.first().filter(|row| row.rows > 0).map(span))
+    }
+
+    /// How many events and heartbeats of `website` are in `range`. Blocks.
+    ///
+    /// # Errors
+    /// As [`Tables::query`].
+    pub fn count(&self, website: WebsiteId, range: TimeRange) -> Result<u64, QueryError> {
+        let source = self.source(website, None);
+        let inner = format!("SELECT count() AS rows FROM {}", source.rows(&within("at", range)));
+        let statement = format!("SELECT sum(rows) AS rows FROM {}", source.across(&inner));
+        let rows: Vec<u64> = self.servers.ask(&statement, &self.in_time(), |_| 0)?;
+        Ok(rows.first().copied().unwrap_or(0))
+    }
+
+    /// Removes every event of `visitor` of `website`. Returns when it is in no answer any more; ClickHouse deletes the files that had it
+    /// a minute later. The same again does no harm. Blocks: files are rewritten.
+    ///
+    /// # Errors
+    /// When a server does not do it, or not in time: then some shards may have done it, or do it yet.
+    pub fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), ServerError> {
+        self.remove(website, &format!("visitor = {}", visitor.0))
+    }
+
+    /// Removes every event of `website`, as [`Tables::erase_visitor`] does.
+    ///
+    /// # Errors
+    /// As [`Tables::erase_visitor`].
+    pub fn delete_website(&self, website: WebsiteId) -> Result<(), ServerError> {
+        self.remove(website, "1")
+    }
+
+    /// Removes the events of `website` before `instant`, as [`Tables::erase_visitor`] does.
+    ///
+    /// # Errors
+    /// As [`Tables::erase_visitor`].
+    pub fn remove_before(&self, website: WebsiteId, instant: Timestamp) -> Result<(), ServerError> {
+        self.remove(website, &format!("at < {}", int64(instant.as_millis())))
+    }
+
+    /// Removes the rows of a website for which `condition` holds, shard by shard: a table over all of them refuses it.
+    fn remove(&self, website: WebsiteId, condition: &str) -> Result<(), ServerError> {
+        let database = &self.servers.config.database;
+        let website = uuid(website);
+        let statement = format!("ALTER TABLE {database}.events DELETE WHERE website = {website} AND {condition}");
+        // With copies of a shard: on all of them.
+        (0..self.servers.shards())
+            .try_for_each(|shard| self.servers.execute(shard, &statement, &[("mutations_sync", "2")]))
+    }
+
+    /// What a question may cost that is not a user's.
+    fn in_time(&self) -> Budget {
+        Budget::new(self.servers.config.patience, usize::MAX)
+    }
+
+    fn source(&self, website: WebsiteId, since: Option<Timestamp>) -> Source<'_> {
+        let config = &self.servers.config;
+        Source { database: &config.database, cluster: config.cluster.as_deref(), website, since }
+    }
+}
+
+impl fmt::Debug for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tables").field("config", &self.servers.config).finish_non_exhaustive()
+    }
+}
