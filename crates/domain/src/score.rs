@@ -15,6 +15,7 @@ pub const SESSION_MAX_MS: i64 = 26 * 3_600_000;
 
 /// How valuable a visit looks, 0 to 100: 10 points a pageview up to 40, one point
 /// per 6 seconds of duration up to 30, and 30 points when there was an event other than a pageview.
+#[inline]
 pub fn value_score(pageviews: u64, duration_ms: i64, had_interaction: bool) -> u8 {
     let depth = pageviews.min(4) as u8 * 10;
     let duration = (duration_ms / 6_000).clamp(0, 30) as u8;

@@ -15,8 +15,8 @@ use zenovay_domain::{Dimension, Event, EventKind, ManualClock, SessionId, Timest
 use crate::codec::{self, Encoder, Record, RecordKind};
 use crate::log::{Log, Opened, Purpose};
 use crate::segment::{
-    self, ColumnId, PageMeta, Pages, Segment, SegmentMeta, StoredDigest, StoredVisits, Texts, Values, checksum,
-    decode_meta, encode_meta, hybrid,
+    self, ColumnId, PageMeta, Pages, Segment, SegmentMeta, StoredDigest, StoredVisits, Texts, Values, VisitsError,
+    checksum, decode_meta, encode_meta, hybrid,
 };
 use crate::{EmbeddedConfig, EmbeddedStore, EventStore, NewCapture, NewEvent};
 
@@ -120,12 +120,21 @@ pub fn dictionary_page(page: &[u8]) -> bool {
     true
 }
 
-/// The sessions of a row group.
+/// The sessions of a row group: eight bytes where they stand in the file, then as they stand there. Checksums of columns are not compared.
 ///
 /// # Panics
 /// When there are others than are told.
 pub fn visits(bytes: &[u8]) -> bool {
-    let Ok(Some(visits)) = StoredVisits::decode(bytes) else { return false };
+    let Some((offset, block)) = bytes.split_first_chunk::<8>() else { return false };
+    let fetch = |(offset, count, _): (u32, u32, u64), take: &mut dyn FnMut(&[u8]) -> Result<(), VisitsError>| {
+        take(block.get(offset as usize..).and_then(|rest| rest.get(..count as usize)).unwrap_or_default())
+    };
+    let place = (u64::from_le_bytes(*offset), u32::try_from(block.len()).unwrap_or(u32::MAX));
+    let visits = match block {
+        [0 | 1, ..] => StoredVisits::of_whole(block),
+        _ => StoredVisits::of_columns(block, place, &fetch),
+    };
+    let Ok(Some(visits)) = visits else { return false };
     let Ok(read) = visits.read(segment::ALL_OF_VISITS) else { return false };
     assert!(read.with_events <= read.visitor.len());
     for count in [read.session.len(), read.visitor.len(), read.first_at.len(), read.last_at.len(), read.times.len()] {
@@ -207,7 +216,8 @@ fn of_segment(segments_dir: &Path, meta: SegmentMeta, all: &mut Vec<(&'static st
             all.push(("digest", bytes(digest.offset, digest.bytes).to_vec()));
         }
         if let Some(visits) = group.visits {
-            all.push(("visits", bytes(visits.offset, visits.bytes).to_vec()));
+            let block = bytes(visits.offset, visits.bytes);
+            all.push(("visits", [&visits.offset.to_le_bytes(), block].concat()));
         }
         if let Some(codes) = group.codes {
             let visitors = segment.read_ids(number, ColumnId::Visitor).expect("ids").len() as u16;

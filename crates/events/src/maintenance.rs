@@ -226,7 +226,8 @@ impl Inner {
         let may_code = !self.have_codes_failed.swap(false, Ordering::Relaxed) && can_be_given(&state.segments);
         let old = || {
             let is_old = |segment: &Arc<Segment>| {
-                (segment.meta.is_old() || (may_code && segment.meta.lacks_codes())) && may_merge(segment)
+                let is_old = segment.meta.is_old() || (may_code && segment.meta.lacks_codes());
+                may_merge(segment) && (is_old || segment.has_old_visits())
             };
             state.segments.iter().position(is_old).map(|at| at..at + 1)
         };

@@ -66,9 +66,11 @@ pub(crate) struct SessionMetrics {
 }
 
 impl SessionMetrics {
+    #[inline]
     pub(crate) fn of(part: &SessionPart) -> Self {
+        // Nobody can guess it, so no part of it is a branch.
         let is_bounce =
-            part.pageviews == 1 && part.other_events == 0 && part.engagement_ms < BOUNCE_ENGAGEMENT_MS as u64;
+            (part.pageviews == 1) & (part.other_events == 0) & (part.engagement_ms < BOUNCE_ENGAGEMENT_MS as u64);
         Self {
             // No session is longer than a day.
             duration_ms: u32::try_from(part.duration_ms()).unwrap_or(u32::MAX),
@@ -85,6 +87,33 @@ impl SessionMetrics {
         metrics.bounces += u64::from(self.bounces);
         metrics.duration_ms += u64::from(self.duration_ms);
         metrics.value_score += u64::from(self.value_score);
+    }
+}
+
+/// What some sessions of a section come to, in few numbers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SessionSums {
+    /// How many there are in the low half, and how many of them bounced in the high one.
+    counts: u64,
+    duration_ms: u64,
+    value_score: u64,
+}
+
+impl SessionSums {
+    /// Counts a session.
+    #[inline]
+    pub(crate) fn add(&mut self, session: SessionMetrics) {
+        self.counts += u64::from(session.sessions) | u64::from(session.bounces) << 32;
+        self.duration_ms += u64::from(session.duration_ms);
+        self.value_score += u64::from(session.value_score);
+    }
+
+    /// Counts the sessions.
+    pub(crate) fn add_to(self, metrics: &mut MetricValues) {
+        metrics.sessions += self.counts & u64::from(u32::MAX);
+        metrics.bounces += self.counts >> 32;
+        metrics.duration_ms += self.duration_ms;
+        metrics.value_score += self.value_score;
     }
 }
 

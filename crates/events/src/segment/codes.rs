@@ -89,42 +89,67 @@ pub(crate) fn decode(bytes: &[u8], count: usize, end: u32) -> Result<Vec<u32>, &
         return Err("visitor codes of other visitors");
     }
     let (bits, rest) = rest.split_at_checked(count.div_ceil(8)).ok_or("visitor codes end early")?;
-    let mut others = Vec::with_capacity(written + 1);
+    let mut others = Vec::with_capacity(written + BLOCK);
     hybrid::decode(rest, *width, written, &mut others).map_err(|_| "malformed visitor codes")?;
     // So that there are enough to look at behind the last.
     others.resize(written + BLOCK, 0);
-    let (mut codes, mut next, mut place) = (vec![0; count], 0_u32, 0_usize);
-    for (codes, &flags) in codes.chunks_mut(BLOCK).zip(bits) {
-        let Some(others) = others.get(place..).and_then(|others| others.first_chunk::<BLOCK>()) else { break };
-        let (met, end) = decode_block(codes, flags, others, next);
-        (place, next) = (place + met, end);
+    let known: usize = bits.iter().map(|flags| flags.count_ones() as usize).sum();
+    match join(bits, &others, count) {
+        Some((codes, highest)) if known == written && highest == end => Ok(codes),
+        _ => Err("visitor codes that do not fit"),
     }
-    if place != written || next != end {
-        return Err("visitor codes that do not fit");
-    }
-    Ok(codes)
 }
 
-/// Fills `codes`, at most eight, which are written as `flags` tell: as the first of `others`. Gives how many of them were, and the code
-/// after the highest.
-fn decode_block(codes: &mut [u32], flags: u8, others: &[u32; BLOCK], next: u32) -> (usize, u32) {
-    // Who came before has a lower code than the next one, nearly always: then nothing here waits for anything.
-    let (mut new, mut met, mut is_above) = (next, 0, false);
-    for (at, code) in codes.iter_mut().enumerate() {
-        let (is_written, other) = (flags >> at & 1 == 1, others[met % BLOCK]);
-        *code = if is_written { other } else { new };
-        is_above |= is_written & (other >= next);
-        new = new.wrapping_add(u32::from(!is_written));
-        met += usize::from(is_written);
-    }
-    if is_above || new < next {
-        (new, met) = (next, 0);
-        for (at, code) in codes.iter_mut().enumerate() {
-            let is_written = flags >> at & 1 == 1;
-            *code = if is_written { others[met % BLOCK] } else { new };
-            new = new.max(code.saturating_add(1));
-            met += usize::from(is_written);
+/// The `count` codes of which those with a bit in `bits` are `written`, and others the next one after the highest before them; and the
+/// code after the highest. Behind those that are written there are as many as a block has.
+pub(super) fn join(bits: &[u8], written: &[u32], count: usize) -> Option<(Vec<u32>, u32)> {
+    let mut codes = vec![0; count.next_multiple_of(BLOCK)];
+    let (mut next, mut place) = (0_u32, 0);
+    let (blocks, _) = codes.as_chunks_mut::<BLOCK>();
+    let whole = count / BLOCK;
+    for (block, &flags) in blocks[..whole].iter_mut().zip(bits) {
+        if flags == 0 && next < CODES_MAX {
+            block.iter_mut().zip(next..).for_each(|(code, new)| *code = new);
+            next += BLOCK as u32;
+            continue;
         }
+        let (met, end) = join_block(block, flags, written.get(place..)?.first_chunk()?, next);
+        (place, next) = (place + met, end);
+    }
+    let (last, rest) = (&mut codes[whole * BLOCK..], bits.get(whole));
+    if let Some(&flags) = rest {
+        next = join_slowly(&mut last[..count % BLOCK], flags, written.get(place..)?.first_chunk()?, next).1;
+    }
+    codes.truncate(count);
+    Some((codes, next))
+}
+
+/// Fills `codes`, which are written as `flags` tell: as the first of `others`. Gives how many of them were, and the code after the
+/// highest.
+#[inline]
+fn join_block(codes: &mut [u32; BLOCK], flags: u8, others: &[u32; BLOCK], next: u32) -> (usize, u32) {
+    // Who came before has a lower code than the next one, nearly always: then nothing here waits for anything.
+    let (mut new, mut met, mut highest) = (next, 0, 0);
+    for (at, code) in codes.iter_mut().enumerate() {
+        let is_written = u32::from(flags >> at & 1);
+        let other = others[met % BLOCK] & is_written.wrapping_neg();
+        *code = other | (new & is_written.wrapping_sub(1));
+        highest = highest.max(other);
+        new = new.wrapping_add(1 - is_written);
+        met += is_written as usize;
+    }
+    if highest >= next || new < next { join_slowly(codes, flags, others, next) } else { (met, new) }
+}
+
+/// The same of at most eight `codes`.
+#[cold]
+fn join_slowly(codes: &mut [u32], flags: u8, others: &[u32; BLOCK], next: u32) -> (usize, u32) {
+    let (mut new, mut met) = (next, 0);
+    for (at, code) in codes.iter_mut().enumerate() {
+        let is_written = flags >> at & 1 == 1;
+        *code = if is_written { others[met % BLOCK] } else { new };
+        new = new.max(code.saturating_add(1));
+        met += usize::from(is_written);
     }
     (met, new)
 }

@@ -1,8 +1,8 @@
 //! Digests: what totals need of a row group without reading its rows.
 //!
 //! Behind each row group that one website has for itself stands its digest, in bytes of the file that Parquet readers pass
-//! over: counts, totals of the sessions that are in no other row group of the segment, the shares of those that are, and
-//! the visitors of the dictionary that have heartbeats only. The visitors themselves are the dictionary page of their
+//! over: counts, totals of the sessions that are in no other row group of the segment, the shares of those that are and where these stand
+//! among the visits, and the visitors of the dictionary that have heartbeats only. The visitors themselves are the dictionary page of their
 //! column. The catalog knows the digest's place and checksum, as it does of columns.
 //!
 //! A digest says nothing of other segments: whether a session goes on in one of them is found when a query asks. Nor does it
@@ -15,7 +15,7 @@ use std::collections::hash_map::Entry;
 use serde::{Deserialize, Serialize};
 use zenovay_domain::SESSION_MAX_MS;
 use zenovay_query::MetricValues;
-use zenovay_query::engine::{Digest, SessionShare};
+use zenovay_query::engine::{Digest, SessionShare, VisitTimes};
 
 use crate::intern::IdMap;
 use crate::rows::{Ids, LoadedChunk};
@@ -45,13 +45,17 @@ pub(crate) struct StoredDigest {
     pub(crate) digest: Digest,
     /// Codes in the visitors' dictionary of those without an event, ascending.
     pub(crate) heartbeat_only: Vec<u32>,
+    /// Of each open session its position among the visits, and when events of it were. Empty in those of earlier versions.
+    pub(crate) open_places: Vec<(u32, VisitTimes)>,
 }
 
 /// What digests begin with that tell their version in the next byte. Those of version 1 do not: they begin with a number, which
 /// is never written like this, so a program that knows no versions fails to read it instead of reading another number.
 const MARK: [u8; 10] = [0xff; 10];
-/// The version that is written. It has what version 1 has.
-pub(super) const VERSION: u8 = 2;
+/// The version that is written: behind what version 2 has it has [`EncodedPlace`]s.
+pub(super) const VERSION: u8 = 3;
+/// It has what version 1 has.
+const MARKED_VERSION: u8 = 2;
 
 /// The members of a digest, in postcard: numbers only, in an order that is never changed.
 #[derive(Serialize, Deserialize)]
@@ -70,6 +74,9 @@ struct Encoded {
 /// Session, first, last, pageviews, other events, engagement.
 type EncodedShare = (u64, i64, i64, u32, u32, u64);
 
+/// Of an open session its position among the visits, and after its first event the first pageview, the last one, and the last event.
+type EncodedPlace = (u32, u32, u32, u32);
+
 impl StoredDigest {
     pub(crate) fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
         let metrics = &self.digest.metrics;
@@ -77,8 +84,10 @@ impl StoredDigest {
             let SessionShare { session, first_at, last_at, pageviews, other_events, engagement_ms } = *share;
             (session, first_at, last_at, pageviews, other_events, engagement_ms)
         };
+        // Of an earlier version they are not known.
+        let has_places = self.open_places.len() == self.digest.open.len();
         let mut bytes = MARK.to_vec();
-        bytes.push(VERSION);
+        bytes.push(if has_places { VERSION } else { MARKED_VERSION });
         let encoded = Encoded {
             visitors: metrics.visitors,
             pageviews: metrics.pageviews,
@@ -90,21 +99,35 @@ impl StoredDigest {
             heartbeat_only: self.heartbeat_only.clone(),
             open: self.digest.open.iter().map(share).collect(),
         };
-        postcard::to_extend(&encoded, bytes)
+        let bytes = postcard::to_extend(&encoded, bytes)?;
+        if !has_places {
+            return Ok(bytes);
+        }
+        let place = |&(position, times): &(u32, VisitTimes)| -> EncodedPlace {
+            (position, times.entry_ms, times.exit_ms, times.last_event_ms)
+        };
+        postcard::to_extend(&self.open_places.iter().map(place).collect::<Vec<_>>(), bytes)
     }
 
     /// The digest that was written as `bytes`; `None` when a newer version wrote it.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Self>, postcard::Error> {
-        let members = match bytes.strip_prefix(&MARK) {
-            Some([VERSION, members @ ..]) => members,
+        let (version, members) = match bytes.strip_prefix(&MARK) {
+            Some([version @ MARKED_VERSION..=VERSION, members @ ..]) => (*version, members),
             Some([] | [..=VERSION, ..]) => return Err(postcard::Error::DeserializeUnexpectedEnd),
             Some(_) => return Ok(None),
-            None => bytes,
+            None => (1, bytes),
         };
-        let (encoded, rest): (Encoded, _) = postcard::take_from_bytes(members)?;
-        if !rest.is_empty() {
+        let (encoded, mut rest): (Encoded, _) = postcard::take_from_bytes(members)?;
+        let mut places: Vec<EncodedPlace> = Vec::new();
+        if version == VERSION {
+            (places, rest) = postcard::take_from_bytes(rest)?;
+        }
+        if !rest.is_empty() || (version == VERSION && places.len() != encoded.open.len()) {
             return Err(postcard::Error::DeserializeBadEncoding);
         }
+        let place =
+            |(position, entry_ms, exit_ms, last_event_ms)| (position, VisitTimes { entry_ms, exit_ms, last_event_ms });
+        let open_places = places.into_iter().map(place).collect();
         let share = |(session, first_at, last_at, pageviews, other_events, engagement_ms): EncodedShare| SessionShare {
             session,
             first_at,
@@ -122,7 +145,7 @@ impl StoredDigest {
         metrics.duration_ms = encoded.duration_ms;
         metrics.value_score = encoded.value_score;
         let open = encoded.open.into_iter().map(share).collect();
-        Ok(Some(Self { digest: Digest { metrics, open }, heartbeat_only: encoded.heartbeat_only }))
+        Ok(Some(Self { digest: Digest { metrics, open }, heartbeat_only: encoded.heartbeat_only, open_places }))
     }
 }
 
@@ -145,6 +168,8 @@ struct Pending {
     visitors: u64,
     heartbeat_only: Vec<u32>,
     sessions: Vec<SessionShare>,
+    /// When events of each were.
+    times: Vec<VisitTimes>,
 }
 
 /// XXH3-64 of dictionary pages.
@@ -179,6 +204,9 @@ impl Digester {
             (0..).zip(&has_event).filter(|(_, has_event)| !**has_event).map(|(code, _)| code).collect();
         let sessions: Vec<SessionShare> =
             rows.chunk.sessions.iter().map(|part| SessionShare::new(part, &ids.sessions)).collect();
+        // Where there is none, no visits are written, and nobody asks for it.
+        let times = |part| VisitTimes::of(part, &rows.chunk.at).unwrap_or_default();
+        let times: Vec<VisitTimes> = rows.chunk.sessions.iter().map(times).collect();
         self.count += sessions.len();
         if self.count > PENDING_SESSIONS_MAX {
             *self = Self { is_given_up: true, ..Self::default() };
@@ -195,7 +223,15 @@ impl Digester {
             }
         }
         let visitors = (ids.visitors.len() - heartbeat_only.len()) as u64;
-        self.pending.push_back(Pending { group, hashes, max_at: rows.max_at, visitors, heartbeat_only, sessions });
+        self.pending.push_back(Pending {
+            group,
+            hashes,
+            max_at: rows.max_at,
+            visitors,
+            heartbeat_only,
+            sessions,
+            times,
+        });
         ready
     }
 
@@ -212,13 +248,16 @@ impl Digester {
         while let Some(pending) = self.pending.pop_front_if(is_ready) {
             let are_several = |share: &SessionShare| self.sessions[&share.session].are_several;
             let digest = Digest::new(pending.visitors, pending.sessions.iter().copied(), are_several);
+            let open_places = (0..).zip(&pending.times).zip(&pending.sessions);
+            let open_places = open_places.filter(|(_, share)| are_several(share));
+            let open_places = open_places.map(|((position, times), _)| (position, *times)).collect();
             self.count -= pending.sessions.len();
             for share in &pending.sessions {
                 if self.sessions.get(&share.session).is_some_and(|holders| holders.last == pending.group) {
                     self.sessions.remove(&share.session);
                 }
             }
-            let digest = StoredDigest { digest, heartbeat_only: pending.heartbeat_only };
+            let digest = StoredDigest { digest, heartbeat_only: pending.heartbeat_only, open_places };
             ready.push(Ready { group: pending.group, hashes: pending.hashes, digest });
         }
         ready
@@ -283,18 +322,23 @@ mod tests {
         let mut metrics = MetricValues::default();
         (metrics.visitors, metrics.pageviews, metrics.events, metrics.sessions) = (3, 200, 201, 4);
         (metrics.bounces, metrics.duration_ms, metrics.value_score) = (1, 5, 6);
-        let digest = StoredDigest { digest: Digest { metrics, open: vec![share] }, heartbeat_only: vec![7] };
+        let digest = Digest { metrics, open: vec![share] };
+        let mut digest = StoredDigest { digest, heartbeat_only: vec![7], open_places: Vec::new() };
         let max = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
         let last_max = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
         let first: Vec<u8> =
             [&[3, 200, 1, 201, 1, 4, 1, 5, 6, 1, 7, 1][..], &max, &last_max, &[1, 0, 0, 172, 2]].concat();
         assert_eq!(StoredDigest::decode(&first), Ok(Some(digest.clone())));
+        assert_eq!(StoredDigest::decode(&[&[0xff; 10][..], &[2], &first].concat()), Ok(Some(digest.clone())));
+        digest.open_places = vec![(9, VisitTimes { entry_ms: 1, exit_ms: 2, last_event_ms: 3 })];
         let written = digest.encode().unwrap();
-        assert_eq!(written, [&[0xff; 10][..], &[2], &first].concat());
+        assert_eq!(written, [&[0xff; 10][..], &[3], &first, &[1, 9, 1, 2, 3]].concat());
         assert_eq!(StoredDigest::decode(&written), Ok(Some(digest)));
+        let without_places = [&[0xff; 10][..], &[3], &first, &[0]].concat();
+        assert!(StoredDigest::decode(&without_places).is_err(), "an open session without a place");
         assert!(postcard::from_bytes::<Encoded>(&written).is_err(), "unreadable where versions are not known");
 
-        assert_eq!(StoredDigest::decode(&[&[0xff; 10][..], &[3, 1, 2]].concat()), Ok(None), "a newer one");
+        assert_eq!(StoredDigest::decode(&[&[0xff; 10][..], &[4, 1, 2]].concat()), Ok(None), "a newer one");
         for version in [0, 1] {
             assert!(StoredDigest::decode(&[&[0xff; 10][..], &[version], &first].concat()).is_err(), "{version}");
         }

@@ -76,7 +76,7 @@ pub(crate) use entry::{EntryError, StoreId, decode_meta, encode_meta, read_own, 
 pub(crate) use origin::{Batches, Origin};
 pub(crate) use read::{Coded, TextColumn, Texts, Values};
 pub(crate) use source::{HeadSource, Retain, Source};
-pub(crate) use visits::{ALL_OF_VISITS, BlockMeta, StoredVisits};
+pub(crate) use visits::{BlockMeta, StoredVisits, VisitsError};
 pub(crate) use write::{Target, WriteError, write};
 
 #[cfg(any(test, feature = "fuzzing"))]
@@ -85,6 +85,7 @@ pub(crate) use {
     entry::checksum,
     pages::Pages,
     read::{coded, dictionary, times},
+    visits::ALL_OF_VISITS,
 };
 
 /// The versions that are written: of the entry, of digests, of visits and of codes.
@@ -407,6 +408,7 @@ pub(crate) struct Segment {
     /// The first damage that was found.
     damage: OnceLock<SegmentError>,
     text_bytes: OnceLock<u64>,
+    has_old_visits: OnceLock<bool>,
     is_scrubbed: AtomicBool,
     faults: Option<Arc<dyn Faults>>,
 }
@@ -425,6 +427,7 @@ impl Segment {
             file: Mutex::new(None),
             damage: OnceLock::new(),
             text_bytes: OnceLock::new(),
+            has_old_visits: OnceLock::new(),
             is_scrubbed: AtomicBool::new(false),
             faults: None,
         }

@@ -31,12 +31,20 @@ thread_local! {
 
 /// What was packed as `bytes` and has at most `length` bytes.
 pub(super) fn unpack(bytes: &[u8], length: usize) -> std::io::Result<Vec<u8>> {
+    let mut unpacked = Vec::with_capacity(length);
+    unpack_into(bytes, &mut unpacked, length)?;
+    Ok(unpacked)
+}
+
+/// Has what was packed as `bytes` in `unpacked`, which has room for `length` bytes.
+pub(super) fn unpack_into(bytes: &[u8], unpacked: &mut Vec<u8>, length: usize) -> std::io::Result<()> {
     DECOMPRESSOR.with_borrow_mut(|own| {
         let decompressor = match own {
             Some(decompressor) => decompressor,
             None => own.insert(Decompressor::new()?),
         };
-        decompressor.decompress(bytes, length)
+        unpacked.reserve_exact(length.saturating_sub(unpacked.len()));
+        decompressor.decompress_to_buffer(bytes, unpacked).map(drop)
     })
 }
 

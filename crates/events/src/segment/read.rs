@@ -16,8 +16,8 @@ use zenovay_domain::EventKind;
 use super::entry::PARQUET_MAGIC;
 use super::pages::{PackedPage, Pages, listed};
 use super::{
-    ChunkMeta, ColumnId, GroupMeta, Segment, SegmentError, StoredDigest, StoredVisits, Tail, codes as visitor_codes,
-    hybrid,
+    ChunkMeta, ColumnId, GroupMeta, Segment, SegmentError, StoredDigest, StoredVisits, Tail, VisitsError,
+    codes as visitor_codes, hybrid, visits,
 };
 use crate::intern::empty_string;
 use crate::rows::{BaseRows, Ids};
@@ -276,10 +276,46 @@ impl Segment {
         take: impl FnOnce(&StoredVisits<'_>) -> Result<T, SegmentError>,
     ) -> Result<Option<T>, SegmentError> {
         let Some(meta) = self.meta.groups.get(group as usize).and_then(|group| group.visits) else { return Ok(None) };
-        self.with_bytes((meta.offset, meta.bytes, meta.hash), |bytes| {
-            let visits = StoredVisits::decode(bytes).map_err(|error| self.error(error))?;
-            visits.as_ref().map(take).transpose()
+        let mut beginning = vec![0; meta.bytes.min(visits::BEGINNING_BYTES) as usize];
+        self.file()?.read_exact_at(&mut beginning, meta.offset).map_err(|error| self.unreadable(error))?;
+        let of_visits = |error| self.of_visits(error);
+        match beginning.first().map(|&version| visits::is_whole(version)) {
+            Some(Some(false)) => {
+                let fetch = |(offset, bytes, hash): (u32, u32, u64),
+                             take: &mut dyn FnMut(&[u8]) -> Result<(), VisitsError>| {
+                    let place = (meta.offset + u64::from(offset), bytes, hash);
+                    Ok(self.with_bytes(place, |bytes| take(bytes).map_err(of_visits))?)
+                };
+                let known = StoredVisits::of_columns(&beginning, (meta.offset, meta.bytes), &fetch);
+                known.map_err(of_visits)?.as_ref().map(take).transpose()
+            }
+            // Which later version it is may be damage.
+            Some(None) => self.with_bytes((meta.offset, meta.bytes, meta.hash), |_| Ok(None)),
+            _ => self.with_bytes((meta.offset, meta.bytes, meta.hash), |bytes| {
+                StoredVisits::of_whole(bytes).map_err(of_visits)?.as_ref().map(take).transpose()
+            }),
+        }
+    }
+
+    /// Whether an earlier version wrote the sessions of its row groups, so that it is written anew when there is time. The first byte of
+    /// the first ones tells: one program writes a file.
+    pub(crate) fn has_old_visits(&self) -> bool {
+        *self.has_old_visits.get_or_init(|| {
+            let Some(meta) = self.meta.groups.iter().find_map(|group| group.visits) else { return false };
+            let mut version = [0];
+            let read = self
+                .file()
+                .and_then(|file| file.read_exact_at(&mut version, meta.offset).map_err(|error| self.unreadable(error)));
+            read.is_ok() && visits::is_whole(version[0]) == Some(true)
         })
+    }
+
+    /// What is wrong with visits.
+    pub(crate) fn of_visits(&self, error: VisitsError) -> SegmentError {
+        match error {
+            VisitsError::Segment(error) => error,
+            error => self.error(error),
+        }
     }
 
     /// The codes of the visitors of a row group, in the order of their ids; `None` when they have none.
@@ -291,10 +327,22 @@ impl Segment {
         })
     }
 
-    /// The strings of a column of a row group, without its rows; `None` when the file does not have the column.
-    pub(crate) fn read_strings(&self, group: u32, column: ColumnId) -> Result<Option<Texts>, SegmentError> {
+    /// The strings of a column of a row group, without its rows; `None` when the file does not have the column. Only the dictionary page
+    /// is read when its `hash` is known.
+    pub(crate) fn read_strings(
+        &self,
+        group: u32,
+        column: ColumnId,
+        hash: Option<u64>,
+    ) -> Result<Option<Texts>, SegmentError> {
         let Some(chunk) = self.chunk(group, column)? else { return Ok(None) };
-        let mut pages = self.pages(column, chunk)?;
+        let mut pages = match hash {
+            Some(hash) => {
+                let pages = chunk.pages.get(..1).unwrap_or_default().to_vec();
+                self.pages(column, &ChunkMeta { bytes: chunk.dictionary_bytes, pages, hash, ..*chunk })?
+            }
+            None => self.pages(column, chunk)?,
+        };
         match first_dictionary(column, &mut pages).map_err(|what| self.damaged(group, column, &what))? {
             Values::Texts(texts) => Ok(Some(texts)),
             _ => Err(self.error("texts are numbers")),
@@ -332,7 +380,9 @@ impl Segment {
             self.read_ids(group, ColumnId::Visitor)?;
             self.read_ids(group, ColumnId::Session)?;
         }
-        self.with_visits(group, |visits| visits.read(super::ALL_OF_VISITS).map_err(|error| self.error(error)))?;
+        let Some(meta) = self.meta.groups.get(group as usize).and_then(|group| group.visits) else { return Ok(()) };
+        self.with_bytes((meta.offset, meta.bytes, meta.hash), |_| Ok(()))?;
+        self.with_visits(group, |visits| visits.verify().map_err(|error| self.of_visits(error)))?;
         Ok(())
     }
 

@@ -34,7 +34,7 @@ use super::coder::Coder;
 use super::digest::{DictionaryHashes, Digester, Ready};
 use super::entry::{STORE_KEY, encode_own};
 use super::pages::NotingWriter;
-use super::visits::VisitsWriter;
+use super::visits::{Packer, VisitsWriter};
 use super::{
     BlockMeta, ChunkMeta, Coded, CodesMeta, ColumnId, Columns, DigestMeta, GroupMeta, Origin, PageMeta, Retain,
     Segment, SegmentError, SegmentMeta, SiteRange, Source, StoreId, Tail, Values, codes, hybrid, ranges_of, read,
@@ -173,6 +173,7 @@ struct Groups<'a> {
     times: Vec<Times<'a>>,
     pending: Pending,
     compressor: zstd::bulk::Compressor<'static>,
+    packer: Packer,
     groups: Vec<GroupMeta>,
     sites: Vec<SiteRange>,
     rows: u64,
@@ -256,6 +257,7 @@ impl<'a> Groups<'a> {
             times: sources.iter().map(|_| None).collect(),
             pending: Pending::default(),
             compressor: zstd::bulk::Compressor::new(ZSTD_LEVEL)?,
+            packer: Packer::new()?,
             groups: Vec::new(),
             sites: Vec::new(),
             rows: 0,
@@ -371,9 +373,10 @@ impl<'a> Groups<'a> {
                         ColumnId::Dimension(dimension) => {
                             let known = match visits.take() {
                                 Some(known) => known,
-                                None => base.visits(std::mem::take(&mut rows.at), &mut self.compressor)?,
+                                None => base.visits(std::mem::take(&mut rows.at), &mut self.packer)?,
                             };
-                            visits.insert(known).add(dimension, codes, *values, &mut self.compressor)?;
+                            let page = &encoded.bytes[..encoded.dictionary_bytes as usize];
+                            visits.insert(known).add(dimension, codes, *values, page, &mut self.packer)?;
                         }
                         _ => base.keep(column, gathered, &encoded.bytes[..encoded.dictionary_bytes as usize])?,
                     }
@@ -401,13 +404,14 @@ impl<'a> Groups<'a> {
         if let Some(digester) = &mut self.digester {
             let visits = match visits {
                 Some(visits) => visits,
-                None => base.visits(rows.at, &mut self.compressor)?,
+                None => base.visits(rows.at, &mut self.packer)?,
             };
-            let (bytes, loaded) = visits.finish()?;
+            let offset = self.writer.bytes_written() as u64;
+            let (bytes, loaded) = visits.finish(offset)?;
             let ready = digester.add(number, base.hashes, &loaded, &base.ids);
             drop(loaded);
             self.groups[number as usize].visits = Some(BlockMeta {
-                offset: self.writer.bytes_written() as u64,
+                offset,
                 bytes: u32::try_from(bytes.len()).map_err(io::Error::other)?,
                 hash: xxh3_64(&bytes),
             });
@@ -529,9 +533,9 @@ struct Base {
 
 impl Base {
     /// The rows, which were `at` these times, when all columns of them are here.
-    fn visits(&mut self, at: Vec<i64>, compressor: &mut zstd::bulk::Compressor<'_>) -> io::Result<VisitsWriter> {
+    fn visits(&mut self, at: Vec<i64>, packer: &mut Packer) -> io::Result<VisitsWriter> {
         let rows = BaseRows { at, ..std::mem::take(&mut self.rows) };
-        VisitsWriter::new(rows.into_chunk(i64::MIN), self.ids.sessions.len(), compressor)
+        VisitsWriter::new(rows.into_chunk(i64::MIN), self.ids.sessions.len(), packer)
     }
 
     /// Keeps `column` when a digest needs it.

@@ -8,6 +8,8 @@ use crate::{Budget, QueryError};
 
 /// Rows between two looks at the budget.
 const BLOCK_ROWS: usize = 1 << 13;
+/// The same of loops that take a few nanoseconds for each.
+const LARGE_BLOCK_ROWS: usize = 1 << 16;
 /// As many items are sorted in one go, which cannot be left half done: some half a million comparisons.
 const SORTED_AT_ONCE: usize = 1 << 15;
 
@@ -23,16 +25,30 @@ impl<'a> Work<'a> {
     }
 
     /// Looks at the budget before each block of `rows`, which is a part of the query.
-    pub(super) fn for_each_block(
+    pub(super) fn for_each_block(&self, rows: Range<usize>, work: impl FnMut(Range<usize>)) -> Result<(), QueryError> {
+        self.for_each_block_of(BLOCK_ROWS, rows, work)
+    }
+
+    /// The same for loops that do next to nothing for each of `visits`: a look would cost as much as a short block.
+    pub(super) fn for_each_large_block(
         &self,
+        visits: Range<usize>,
+        work: impl FnMut(Range<usize>),
+    ) -> Result<(), QueryError> {
+        self.for_each_block_of(LARGE_BLOCK_ROWS, visits, work)
+    }
+
+    fn for_each_block_of(
+        &self,
+        block_rows: usize,
         rows: Range<usize>,
         mut work: impl FnMut(Range<usize>),
     ) -> Result<(), QueryError> {
         let mut start = rows.start;
-        self.budget.expect_parts(rows.len().div_ceil(BLOCK_ROWS) as u64);
+        self.budget.expect_parts(rows.len().div_ceil(block_rows) as u64);
         while start < rows.end {
             self.budget.check()?;
-            let end = rows.end.min(start + BLOCK_ROWS);
+            let end = rows.end.min(start + block_rows);
             work(start..end);
             self.budget.part_done();
             start = end;
@@ -224,6 +240,13 @@ impl Bits {
     #[inline]
     pub(super) fn insert_if(&mut self, code: u32, condition: bool) {
         self.words[code as usize / 64] |= u64::from(condition) << (code % 64);
+    }
+
+    /// Adds the places of those of `values` of which `is_one` holds. The first has the place `start`, a multiple of 64.
+    pub(super) fn insert_where<T>(&mut self, start: usize, values: &[T], is_one: impl Fn(&T) -> bool) {
+        for (word, values) in self.words[start / 64..].iter_mut().zip(values.chunks(64)) {
+            *word |= values.iter().zip(0..).fold(0, |word, (value, bit)| word | u64::from(is_one(value)) << bit);
+        }
     }
 
     pub(super) fn insert_all(&mut self, codes: &[u32]) {

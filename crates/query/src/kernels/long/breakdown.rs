@@ -1,5 +1,6 @@
 //! Breakdowns section by section.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -18,7 +19,7 @@ use super::columns::ByColumns;
 use super::pairs::DistinctPairs;
 use super::visits::VisitsPiece;
 use super::walk::{IdMap, Long, Piece, Rows};
-use crate::derived::SessionMetrics;
+use crate::derived::SessionSums;
 use crate::{Breakdown, BreakdownRow, Filter, FilterLevel, GroupBy, MetricValues, QueryError};
 
 /// Up to this many pairs of values of a section, each pair has a place whether it occurs or not.
@@ -123,11 +124,7 @@ impl GroupTable {
             self.add_group_of(key.0);
             return Some(key.0);
         }
-        Some(*self.codes.entry(key).or_insert_with(|| {
-            self.keys.push(key);
-            self.totals.push(GroupTotals::default());
-            self.keys.len() as u32 - 1
-        }))
+        Some(self.group_of_key(key))
     }
 
     /// The group of this value and no second one.
@@ -138,6 +135,23 @@ impl GroupTable {
         let code = self.names[0].code_of(text);
         self.add_group_of(code);
         Some(code)
+    }
+
+    /// The group of these values.
+    fn group_of_two(&mut self, first: &Arc<str>, second: &Arc<str>) -> Option<u32> {
+        if self.parts != (0..GROUP_PARTS) {
+            return self.group((first, Some(second)));
+        }
+        let key = (self.names[0].code_of(first), self.names[1].code_of(second));
+        Some(self.group_of_key(key))
+    }
+
+    fn group_of_key(&mut self, key: (u32, u32)) -> u32 {
+        *self.codes.entry(key).or_insert_with(|| {
+            self.keys.push(key);
+            self.totals.push(GroupTotals::default());
+            self.keys.len() as u32 - 1
+        })
     }
 
     /// Groups without a second value are the strings, each once.
@@ -398,70 +412,73 @@ impl Long<'_> {
     ) -> Result<(), QueryError> {
         let work = Work::new(piece.budget);
         let visits = piece.visits;
-        let chosen = piece.chosen(&self.query.filter, &work)?;
+        let chosen = Chosen::new(piece, &self.query.filter, &work)?;
         let places = Places::new(piece, group_by, &chosen, &work)?;
-        let mut counts: Vec<Counts> = work.filled(Counts::default(), places.len)?;
-        work.for_each_block(0..chosen.len(), |block| {
-            let (counts, pageviews, other_events) = (&mut counts[..], &visits.pageviews[..], &visits.other_events[..]);
-            for (&position, &place) in chosen[block.clone()].iter().zip(&places.of_chosen[block]) {
+        // The last place is of those that do not count.
+        let mut counts: Vec<Counts> = work.filled(Counts::default(), places.len + 1)?;
+        let of_chosen = &places.of_chosen[..];
+        let (pageviews, other_events) =
+            (chosen.pick(&visits.pageviews, &work)?, chosen.pick(&visits.other_events, &work)?);
+        work.for_each_large_block(0..of_chosen.len(), |block| {
+            let events = pageviews[block.clone()].iter().zip(&other_events[block.clone()]);
+            for (&place, (&pageviews, &other_events)) in of_chosen[block].iter().zip(events) {
                 let count = &mut counts[place as usize];
-                count.visits += 1;
-                count.pageviews += u64::from(pageviews[position as usize]);
-                count.other_events += u64::from(other_events[position as usize]);
+                // Neither half is more than the rows of a section.
+                count.events += u64::from(pageviews) | u64::from(other_events) << 32;
             }
         })?;
-        let mut groups: Vec<u32> = work.filled(NONE, places.len)?;
-        let mut totals = None;
+        let is_with_sessions = table.is_some() && roles.is_first_pass && group_by.wants_sessions();
+        if is_with_sessions {
+            work.for_each_large_block(0..of_chosen.len(), |block| {
+                for (&place, position) in of_chosen[block.clone()].iter().zip(block) {
+                    counts[place as usize].sessions.add(visits.metrics(chosen.position(position)));
+                }
+            })?;
+        }
+        let mut groups: Vec<u32> = work.filled(NONE, places.len + 1)?;
         match table {
-            None => groups.fill(0),
+            None => {
+                for place in (0..places.len as u32).filter(|&place| places.codes(place).0 > 0 || group_by.include_empty)
+                {
+                    groups[place as usize] = 0;
+                }
+            }
             Some(table) => {
-                for (place, count) in (0..).zip(&counts).filter(|(_, count)| count.visits > 0) {
+                for (place, count) in (0..).zip(&counts[..places.len]).filter(|(_, count)| count.events > 0) {
                     let (first, second) = places.codes(place);
                     if first == 0 && !group_by.include_empty {
                         continue;
                     }
                     let first = visits.text(&group_by.field, first);
                     let group = match &group_by.and {
-                        Some(field) => table.group((first, Some(visits.text(field, second)))),
+                        Some(field) => table.group_of_two(first, visits.text(field, second)),
                         None => table.group_of(first),
                     };
                     let Some(group) = group else { continue };
                     groups[place as usize] = group;
                     if roles.is_first_pass {
                         let metrics = &mut table.totals[group as usize].metrics;
-                        metrics.pageviews += count.pageviews;
-                        metrics.events += count.pageviews + count.other_events;
+                        let (pageviews, other_events) = (count.events & u64::from(u32::MAX), count.events >> 32);
+                        metrics.pageviews += pageviews;
+                        metrics.events += pageviews + other_events;
+                        count.sessions.add_to(metrics);
                     }
                 }
-                totals = Some(&mut table.totals);
             }
         }
-        if !group_by.include_empty && totals.is_none() {
-            for place in (0..places.len as u32).filter(|&place| places.codes(place).0 == 0) {
-                groups[place as usize] = NONE;
-            }
-        }
-        if let Some(totals) = totals
-            && roles.is_first_pass
-            && group_by.wants_sessions()
-        {
-            work.for_each_block(0..chosen.len(), |block| {
-                for (&position, &place) in chosen[block.clone()].iter().zip(&places.of_chosen[block]) {
-                    let group = groups[place as usize];
-                    if group != NONE {
-                        let session = SessionMetrics::of(&visits.part(position as usize));
-                        session.add_to(&mut totals[group as usize].metrics);
-                    }
-                }
-            })?;
+        let visitors = chosen.pick(&visits.visitor, &work)?;
+        if piece.are_all_pairs() && pairs.holds_up_to(piece.highest_code) {
+            return work.for_each_large_block(0..of_chosen.len(), |block| {
+                pairs.add_places(&of_chosen[block.clone()], &groups, &visitors[block], roles.codes);
+            });
         }
         // Visitors who are alone here, each with a group: some of them several times.
         let mut alone: Vec<u64> = Vec::new();
-        work.for_each_block(0..chosen.len(), |block| {
-            let (codes, groups, visitors) = (roles.codes, &groups[..], &visits.visitor[..]);
-            let of_block = chosen[block.clone()].iter().zip(&places.of_chosen[block]);
-            pairs.add_each(of_block.filter_map(|(&position, &place)| {
-                let (group, visitor) = (groups[place as usize], visitors[position as usize]);
+        work.for_each_large_block(0..of_chosen.len(), |block| {
+            let (codes, groups) = (roles.codes, &groups[..]);
+            let of_block = visitors[block.clone()].iter().zip(&of_chosen[block]);
+            pairs.add_each(of_block.filter_map(|(&visitor, &place)| {
+                let group = groups[place as usize];
                 let code = codes[visitor as usize];
                 if code == ALONE && group != NONE && roles.is_first_pass {
                     alone.push(u64::from(visitor) << 32 | u64::from(group));
@@ -524,16 +541,54 @@ impl Long<'_> {
 /// What the sessions at one place come to.
 #[derive(Clone, Copy, Default)]
 struct Counts {
-    visits: u32,
-    pageviews: u64,
-    other_events: u64,
+    /// Pageviews in the low half, other events in the high one. A session has events.
+    events: u64,
+    /// When sessions are asked for.
+    sessions: SessionSums,
+}
+
+/// The sessions that are chosen.
+enum Chosen<'a> {
+    /// The first so many, but for those at some positions.
+    AllBut(usize, &'a [u32]),
+    /// Those at these positions.
+    These(Vec<u32>),
+}
+
+impl<'a> Chosen<'a> {
+    fn new(piece: &VisitsPiece<'a>, filter: &Filter, work: &Work<'_>) -> Result<Self, QueryError> {
+        if *filter == Filter::default() && piece.counts_everyone() {
+            return Ok(Self::AllBut(piece.visits.with_events, piece.split));
+        }
+        piece.chosen(filter, work).map(Self::These)
+    }
+
+    /// What `values` has of each.
+    fn pick<'v>(&self, values: &'v [u32], work: &Work<'_>) -> Result<Cow<'v, [u32]>, QueryError> {
+        match self {
+            Self::AllBut(count, _) => Ok(Cow::Borrowed(&values[..*count])),
+            Self::These(positions) => {
+                work.reserve::<u32>(positions.len())?;
+                Ok(positions.iter().map(|&position| values[position as usize]).collect())
+            }
+        }
+    }
+
+    /// The position of the one at a place.
+    #[inline]
+    fn position(&self, place: usize) -> usize {
+        match self {
+            Self::AllBut(..) => place,
+            Self::These(positions) => positions[place] as usize,
+        }
+    }
 }
 
 /// The values, or pairs of values, of the sessions of a section that are chosen, as numbers.
 struct Places {
     /// How many numbers there are.
     len: usize,
-    /// That of each of the chosen sessions.
+    /// That of each of the chosen sessions; `len` of one that does not count.
     of_chosen: Vec<u32>,
     /// How many second values there are: a pair is the first times this and the second. `None` with `pairs`.
     seconds: Option<u32>,
@@ -542,30 +597,50 @@ struct Places {
 }
 
 impl Places {
-    fn new(piece: &VisitsPiece<'_>, group_by: &GroupBy, chosen: &[u32], work: &Work<'_>) -> Result<Self, QueryError> {
+    fn new(
+        piece: &VisitsPiece<'_>,
+        group_by: &GroupBy,
+        chosen: &Chosen<'_>,
+        work: &Work<'_>,
+    ) -> Result<Self, QueryError> {
+        let mut places = Self::of_values(piece, group_by, chosen, work)?;
+        if let Chosen::AllBut(count, positions) = *chosen {
+            let ends = places.len as u32;
+            for &position in positions.iter().filter(|&&position| (position as usize) < count) {
+                places.of_chosen[position as usize] = ends;
+            }
+        }
+        Ok(places)
+    }
+
+    fn of_values(
+        piece: &VisitsPiece<'_>,
+        group_by: &GroupBy,
+        chosen: &Chosen<'_>,
+        work: &Work<'_>,
+    ) -> Result<Self, QueryError> {
         let visits = piece.visits;
-        let first = visits.codes(&group_by.field)?;
+        let codes = visits.codes(&group_by.field)?;
+        let first = chosen.pick(&codes, work)?;
         let firsts = visits.values(&group_by.field);
-        let mut places = Self { len: firsts, of_chosen: work.list(chosen.len())?, seconds: Some(1), pairs: Vec::new() };
-        let of_chosen = &mut places.of_chosen;
         let Some(field) = &group_by.and else {
-            work.for_each_block(0..chosen.len(), |block| {
-                of_chosen.extend(chosen[block].iter().map(|&position| first[position as usize]));
-            })?;
-            return Ok(places);
+            work.reserve::<u32>(first.len())?;
+            return Ok(Self { len: firsts, of_chosen: first.into_owned(), seconds: Some(1), pairs: Vec::new() });
         };
-        let (second, seconds) = (visits.codes(field)?, visits.values(field));
-        let pair = |position: &u32| (first[*position as usize], second[*position as usize]);
+        let (codes, seconds) = (visits.codes(field)?, visits.values(field));
+        let second = chosen.pick(&codes, work)?;
+        let mut of_chosen: Vec<u32> = work.list(first.len())?;
+        let both = |block: Range<usize>| first[block.clone()].iter().copied().zip(second[block].iter().copied());
         if firsts.saturating_mul(seconds) <= DENSE_PAIRS {
-            work.for_each_block(0..chosen.len(), |block| {
-                of_chosen.extend(chosen[block].iter().map(pair).map(|(first, second)| first * seconds as u32 + second));
+            work.for_each_large_block(0..first.len(), |block| {
+                of_chosen.extend(both(block).map(|(first, second)| first * seconds as u32 + second));
             })?;
-            return Ok(Self { len: firsts * seconds, seconds: Some(seconds as u32), ..places });
+            return Ok(Self { len: firsts * seconds, of_chosen, seconds: Some(seconds as u32), pairs: Vec::new() });
         }
         let mut numbers: HashMap<(u32, u32), u32> = HashMap::new();
-        let pairs = &mut places.pairs;
-        work.for_each_block(0..chosen.len(), |block| {
-            of_chosen.extend(chosen[block].iter().map(pair).map(|pair| {
+        let mut pairs = Vec::new();
+        work.for_each_large_block(0..first.len(), |block| {
+            of_chosen.extend(both(block).map(|pair| {
                 *numbers.entry(pair).or_insert_with(|| {
                     pairs.push(pair);
                     pairs.len() as u32 - 1
@@ -573,7 +648,7 @@ impl Places {
             }));
         })?;
         work.reserve::<[u32; 4]>(pairs.len())?;
-        Ok(Self { len: places.pairs.len(), seconds: None, ..places })
+        Ok(Self { len: pairs.len(), of_chosen, seconds: None, pairs })
     }
 
     /// The codes of both values at a place.

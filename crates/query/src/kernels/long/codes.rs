@@ -4,6 +4,7 @@
 //! each; when it takes too much, only those visitors get one who may be in several sections, and then the question is answered for a part
 //! of the visitors at a time.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -42,6 +43,11 @@ impl Part {
     pub(super) fn new(parts: Range<usize>, gives_codes: bool, conditions: Vec<Condition>) -> Self {
         let chosen = vec![Bits::new(0); conditions.len()];
         Self { parts, given: gives_codes.then(Default::default), conditions, chosen }
+    }
+
+    /// Whether nobody is left out.
+    pub(super) fn is_about_all(&self) -> bool {
+        is_everyone(&self.parts)
     }
 
     /// All visitors, who have no codes.
@@ -122,10 +128,10 @@ impl Long<'_> {
     }
 
     /// The codes of the visitors of a section.
-    pub(super) fn codes_of(&self, keys: &Keys<'_>, part: &Part) -> Result<Vec<u32>, QueryError> {
+    pub(super) fn codes_of<'k>(&self, keys: &'k Keys<'_>, part: &Part) -> Result<Cow<'k, [u32]>, QueryError> {
         match keys {
             // Nobody is left out.
-            Keys::Codes(codes) if is_everyone(&part.parts) && self.shared.get().is_none() => Ok(codes.clone()),
+            Keys::Codes(codes) if is_everyone(&part.parts) && self.shared.get().is_none() => Ok(Cow::Borrowed(codes)),
             Keys::Codes(codes)
                 if is_everyone(&part.parts)
                     && part.conditions.is_empty()
@@ -135,8 +141,8 @@ impl Long<'_> {
                 let is_alone = |code: u32| !shared.may_be_shared(code.into()) && !split.contains(&code.into());
                 Ok(codes.iter().map(|&code| if is_alone(code) { ALONE } else { code }).collect())
             }
-            Keys::Codes(codes) => self.codes_of_keys(codes.iter().map(|&code| code.into()), part),
-            Keys::Ids(ids) => self.codes_of_keys(ids.iter().copied(), part),
+            Keys::Codes(codes) => self.codes_of_keys(codes.iter().map(|&code| code.into()), part).map(Cow::Owned),
+            Keys::Ids(ids) => self.codes_of_keys(ids.iter().copied(), part).map(Cow::Owned),
         }
     }
 
@@ -180,8 +186,9 @@ impl Long<'_> {
     /// The codes of the visitors of section `number`, of which nothing else is read.
     pub(super) fn codes_of_section(&self, number: usize, part: &Part) -> Result<Vec<u32>, QueryError> {
         match self.stored_below {
-            Some(_) => self.codes_of(&Keys::Codes(self.source.visitor_codes(number)?), part),
-            None => self.codes_of(&Keys::Ids(&self.source.visitor_ids(number)?), part),
+            Some(_) if part.is_about_all() && self.shared.get().is_none() => self.source.visitor_codes(number),
+            Some(_) => Ok(self.codes_of(&Keys::Codes(self.source.visitor_codes(number)?), part)?.into_owned()),
+            None => Ok(self.codes_of(&Keys::Ids(&self.source.visitor_ids(number)?), part)?.into_owned()),
         }
     }
 

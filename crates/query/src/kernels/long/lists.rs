@@ -87,31 +87,47 @@ impl Long<'_> {
     pub(super) fn new_visitors(&self, part: &Part, buckets: &[TimeRange]) -> Result<Vec<u64>, QueryError> {
         let inside = inside(buckets, self.query.range);
         let mut counts = Vec::with_capacity(buckets.len());
+        let is_short = inside.len() <= u8::BUCKETS;
         // As many buckets at a time as there are numbers.
-        for (slice, start) in inside.chunks(Firsts::BUCKETS).zip((0..).step_by(Firsts::BUCKETS)) {
+        for (slice, start) in inside.chunks(u16::BUCKETS).zip((0..).step_by(u16::BUCKETS)) {
             let slice = start..start + slice.len() as u32;
             let mut of_slice = vec![0; slice.len()];
             let mut from = Some(0);
             while let Some(code) = from {
-                let firsts = self.first_buckets(part, &inside, slice.clone(), code)?;
-                firsts.count(&mut of_slice);
-                from = firsts.next();
+                from = match is_short {
+                    true => self.count_firsts::<u8>(part, &inside, slice.clone(), code, &mut of_slice)?,
+                    false => self.count_firsts::<u16>(part, &inside, slice.clone(), code, &mut of_slice)?,
+                };
             }
             counts.append(&mut of_slice);
         }
         Ok(counts)
     }
 
-    /// Where visitors with codes from `from` on came first, among the buckets at `slice`: as many visitors as there is memory for.
-    fn first_buckets(
+    /// Counts those with codes from `from` on, as many as there is memory for, and gives where the next ones begin.
+    fn count_firsts<N: BucketNumber>(
         &self,
         part: &Part,
         inside: &[TimeRange],
         slice: Range<u32>,
         from: u32,
-    ) -> Result<Firsts, QueryError> {
+        counts: &mut [u64],
+    ) -> Result<Option<u32>, QueryError> {
+        let firsts = self.first_buckets::<N>(part, inside, slice, from)?;
+        firsts.count(counts);
+        Ok(firsts.next())
+    }
+
+    /// Where visitors with codes from `from` on came first, among the buckets at `slice`: as many visitors as there is memory for.
+    fn first_buckets<N: BucketNumber>(
+        &self,
+        part: &Part,
+        inside: &[TimeRange],
+        slice: Range<u32>,
+        from: u32,
+    ) -> Result<Firsts<N>, QueryError> {
         let mut firsts = Firsts::new(from, slice);
-        let hold = |firsts: &mut Firsts| {
+        let hold = |firsts: &mut Firsts<N>| {
             firsts.fit(self.may_hold.saturating_sub(self.held.total() - self.held.pairs.get()))?;
             self.hold(&self.held.pairs, firsts.bytes())
         };
@@ -129,7 +145,7 @@ impl Long<'_> {
             let mut heartbeat_only = known.heartbeat_only.into_iter().peekable();
             for (visitor, code) in (0..).zip(self.codes_of_section(number, part)?) {
                 if heartbeat_only.next_if_eq(&visitor).is_none() {
-                    firsts.add(code, Some(0));
+                    firsts.add(code, Some(N::of(0)));
                 }
             }
             hold(&mut firsts)?;
@@ -160,27 +176,31 @@ impl Long<'_> {
                             let chosen = piece.chosen(&self.query.filter, &work)?;
                             chosen.into_iter().for_each(|place| is_chosen.insert(place));
                         }
-                        let positions = piece.chosen(&Filter::default(), &work)?;
                         let (codes, visitors) = (piece.codes, &visits.visitor[..]);
-                        let mut rest = &positions[..];
                         // They come in the order of time.
-                        while let Some(&first) = rest.first() {
-                            work.check()?;
-                            let at = visits.first_at[first as usize];
-                            let bucket = inside.partition_point(|bucket| bucket.to.as_millis() <= at);
-                            let end =
-                                inside.get(bucket).map_or(i64::MAX, |bucket| match at < bucket.from.as_millis() {
-                                    true => bucket.from.as_millis(),
-                                    false => bucket.to.as_millis(),
-                                });
-                            let count = rest.partition_point(|&place| visits.first_at[place as usize] < end).max(1);
-                            let (of_bucket, later) = rest.split_at(count);
-                            rest = later;
-                            let first = First::at(at, bucket, inside);
-                            let [others, chosen] = [false, true].map(|is_chosen| firsts.number(first, is_chosen));
-                            for &place in of_bucket {
-                                let number = if is_open || is_chosen.contains(place) { chosen } else { others };
-                                firsts.add(codes[visitors[place as usize] as usize], number);
+                        for mut rest in piece.whole() {
+                            while let Some(first) = rest.next() {
+                                work.check()?;
+                                let at = visits.first_at[first];
+                                let bucket = inside.partition_point(|bucket| bucket.to.as_millis() <= at);
+                                let end =
+                                    inside.get(bucket).map_or(i64::MAX, |bucket| match at < bucket.from.as_millis() {
+                                        true => bucket.from.as_millis(),
+                                        false => bucket.to.as_millis(),
+                                    });
+                                let count = visits.first_at[rest.clone()].partition_point(|&at| at < end);
+                                let of_bucket = first..rest.start + count;
+                                rest.start = of_bucket.end;
+                                let first = First::at(at, bucket, inside);
+                                let [others, chosen] = [false, true].map(|is_chosen| firsts.number(first, is_chosen));
+                                if is_open {
+                                    firsts.add_all(&visitors[of_bucket], codes, chosen);
+                                    continue;
+                                }
+                                for place in of_bucket {
+                                    let number = if is_chosen.contains(place as u32) { chosen } else { others };
+                                    firsts.add(codes[visitors[place] as usize], number);
+                                }
                             }
                         }
                     }
@@ -429,40 +449,66 @@ impl Long<'_> {
     }
 }
 
+/// A number of [`Firsts`]: of few buckets a byte, so that those of all visitors stay in the cache.
+trait BucketNumber: Copy + Ord + Into<u16> {
+    /// As many buckets have numbers.
+    const BUCKETS: usize;
+    /// Stands for nothing yet. Odd, as the numbers are of buckets without a chosen event.
+    const NOTHING: Self;
+
+    /// This one, which is not above the last one.
+    fn of(number: u16) -> Self;
+}
+
+impl BucketNumber for u8 {
+    const BUCKETS: usize = 120;
+    const NOTHING: Self = Self::MAX;
+
+    fn of(number: u16) -> Self {
+        number as Self
+    }
+}
+
+impl BucketNumber for u16 {
+    const BUCKETS: usize = 32_000;
+    const NOTHING: Self = Self::MAX;
+
+    fn of(number: u16) -> Self {
+        number
+    }
+}
+
 /// Where the visitors came first whose codes are in a range, as numbers: 0 when the first event is before a slice of the buckets, else
 /// twice the bucket it is in, of those of the slice from 1 on, and one more without a chosen event in it: the lowest number that is
 /// met is a visitor's. The range ends where memory does.
-struct Firsts {
+struct Firsts<N> {
     codes: Range<u32>,
     slice: Range<u32>,
-    /// By code from the start of the range on. The highest number stands for nothing yet.
-    numbers: Vec<u16>,
+    /// By code from the start of the range on.
+    numbers: Vec<N>,
     /// Above all codes that were met.
     end: u32,
 }
 
-impl Firsts {
-    /// As many buckets at a time.
-    const BUCKETS: usize = 32_000;
-
+impl<N: BucketNumber> Firsts<N> {
     fn new(from: u32, slice: Range<u32>) -> Self {
         Self { codes: from..ALONE, slice, numbers: Vec::new(), end: 0 }
     }
 
     /// The number of a visitor who came first there; `None` of one who did not come yet.
-    fn number(&self, first: First, is_chosen: bool) -> Option<u16> {
+    fn number(&self, first: First, is_chosen: bool) -> Option<N> {
         match first {
-            First::In(bucket) if bucket < self.slice.start => Some(0),
+            First::In(bucket) if bucket < self.slice.start => Some(N::of(0)),
             First::In(bucket) if self.slice.contains(&bucket) => {
-                Some(2 * (bucket - self.slice.start + 1) as u16 + u16::from(!is_chosen))
+                Some(N::of(2 * (bucket - self.slice.start + 1) as u16 + u16::from(!is_chosen)))
             }
-            First::Before => Some(0),
+            First::Before => Some(N::of(0)),
             First::In(_) | First::Never => None,
         }
     }
 
     #[inline]
-    fn add(&mut self, code: u32, number: Option<u16>) {
+    fn add(&mut self, code: u32, number: Option<N>) {
         let Some(number) = number.filter(|_| code != NOT_COUNTED) else { return };
         self.end = self.end.max(code + 1);
         if !self.codes.contains(&code) {
@@ -472,20 +518,36 @@ impl Firsts {
         if place >= self.numbers.len() {
             let more = place + 1 - self.numbers.len();
             self.numbers.reserve_exact(more.max(self.numbers.len() / 4).max(64));
-            self.numbers.resize(self.numbers.capacity(), u16::MAX);
+            self.numbers.resize(self.numbers.capacity(), N::NOTHING);
         }
         let known = &mut self.numbers[place];
         *known = number.min(*known);
     }
 
+    /// The same of each of `visitors`, who have `codes`.
+    fn add_all(&mut self, visitors: &[u32], codes: &[u32], number: Option<N>) {
+        let Some(own) = number else { return };
+        let highest = visitors.iter().map(|&visitor| codes[visitor as usize]).max();
+        match highest {
+            // Then there is room for all of them.
+            Some(highest) if self.codes.start == 0 && self.codes.contains(&highest) => self.add(highest, number),
+            _ => return visitors.iter().for_each(|&visitor| self.add(codes[visitor as usize], number)),
+        }
+        let numbers = &mut self.numbers[..];
+        for &visitor in visitors {
+            let known = &mut numbers[codes[visitor as usize] as usize];
+            *known = own.min(*known);
+        }
+    }
+
     fn bytes(&self) -> usize {
-        self.numbers.capacity() * size_of::<u16>()
+        self.numbers.capacity() * size_of::<N>()
     }
 
     /// Lets codes at the end of the range go when all take more than `bytes`.
     fn fit(&mut self, bytes: usize) -> Result<(), QueryError> {
         if self.bytes() > bytes {
-            let count = bytes / size_of::<u16>() / 2;
+            let count = bytes / size_of::<N>() / 2;
             if count == 0 {
                 return Err(QueryError::MemoryExceeded);
             }
@@ -498,8 +560,8 @@ impl Firsts {
 
     /// Adds who is new to the counts of the buckets.
     fn count(&self, counts: &mut [u64]) {
-        // The number of those who were not met is odd, too.
-        for &number in self.numbers.iter().filter(|&&number| number > 0 && number % 2 == 0) {
+        let numbers = self.numbers.iter().map(|&number| number.into());
+        for number in numbers.filter(|&number| number > 0 && number % 2 == 0) {
             counts[usize::from(number / 2) - 1] += 1;
         }
     }

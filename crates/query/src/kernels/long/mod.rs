@@ -167,12 +167,14 @@ impl MetricValues {
     }
 
     /// Counts a whole session with its events, but not its visitor.
+    #[inline]
     fn add_part(&mut self, part: &SessionPart) {
         self.add_events(part);
         SessionMetrics::of(part).add_to(self);
     }
 
     /// Counts the events of a session.
+    #[inline]
     fn add_events(&mut self, part: &SessionPart) {
         self.pageviews += u64::from(part.pageviews);
         self.events += u64::from(part.pageviews) + u64::from(part.other_events);

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ops::Range;
 
+use super::codes::ALONE;
 use crate::{Budget, QueryError};
 
 /// Ids are parted by the high bits of their spread, codes by their own.
@@ -174,6 +175,9 @@ impl Counting {
 }
 
 impl DistinctPairs {
+    /// So many pairs are added in one go.
+    const BLOCK: usize = 1_024;
+
     /// For visitors whose codes are below `below`, or hardly above it.
     pub(super) fn new(below: u32) -> Self {
         Self {
@@ -247,6 +251,58 @@ impl DistinctPairs {
             let Some((group, code)) = left else { return };
             self.add(group, code);
         }
+    }
+
+    /// Adds pairs of `group` and each of `codes`, when all are such as this pass holds.
+    pub(super) fn add_all_of(&mut self, group: u32, codes: &[u32]) -> bool {
+        let highest = codes.iter().copied().max().unwrap_or(0);
+        if group >= LISTED.into() || !self.holds_up_to(highest) {
+            return false;
+        }
+        let (own, start) = (group as u8, self.current.start);
+        let mut others = [0; Self::BLOCK];
+        for block in codes.chunks(Self::BLOCK) {
+            let (first, mut count) = (&mut self.first[..], 0);
+            for &code in block {
+                let first = &mut first[(code - start) as usize];
+                let known = *first;
+                *first = if known == NONE { own } else { known };
+                others[count % Self::BLOCK] = code;
+                count += usize::from((known != NONE) & (known != own));
+            }
+            others[..count].iter().for_each(|&code| self.list(group, code));
+        }
+        true
+    }
+
+    /// Adds pairs of the group of each of `places`, in `groups`, and the code of each of `visitors`, in `codes`, which all are such as
+    /// this pass holds. Places whose group is `u32::MAX` are passed by.
+    pub(super) fn add_places(&mut self, places: &[u32], groups: &[u32], visitors: &[u32], codes: &[u32]) {
+        let start = self.current.start;
+        let mut others = [(0, 0); Self::BLOCK];
+        for (places, visitors) in places.chunks(Self::BLOCK).zip(visitors.chunks(Self::BLOCK)) {
+            let (first, mut count) = (&mut self.first[..], 0);
+            for (&place, &visitor) in places.iter().zip(visitors) {
+                let (group, code) = (groups[place as usize], codes[visitor as usize]);
+                let own = group.min(LISTED.into()) as u8;
+                let first = &mut first[(code - start) as usize];
+                // Whether somebody is met first, or elsewhere, is as good as chance, so nothing of it is a branch.
+                let (known, is_counted) = (*first, group != u32::MAX);
+                *first = if is_counted & (known == NONE) { own } else { known };
+                others[count % Self::BLOCK] = (group, code);
+                count += usize::from(is_counted & ((known != NONE) & (known != own) | (own == LISTED)));
+            }
+            others[..count].iter().for_each(|&(group, code)| self.list(group, code));
+        }
+    }
+
+    /// Whether this pass holds all codes up to `highest`; then there is room for them.
+    pub(super) fn holds_up_to(&mut self, highest: u32) -> bool {
+        let is_held = self.current.start == 0 && self.current.end == u32::MAX && highest < ALONE;
+        if is_held && highest as usize >= self.first.len() {
+            self.make_room(highest);
+        }
+        is_held
     }
 
     #[inline]
@@ -343,11 +399,17 @@ impl DistinctPairs {
 
     /// Counts what this pass holds, and goes on to the next; `false` when there is none.
     pub(super) fn next_pass(&mut self, budget: &Budget) -> Result<bool, QueryError> {
-        let mut firsts = [0_u64; 256];
+        // Four lists, because most have the same group, and none need wait for the one before it.
+        let mut lists = [[0_u64; 256]; 4];
         for block in self.first.chunks(1 << 16) {
             budget.check()?;
-            block.iter().for_each(|&group| firsts[usize::from(group)] += 1);
+            let (fours, rest) = block.as_chunks::<4>();
+            for four in fours {
+                lists.iter_mut().zip(four).for_each(|(firsts, &group)| firsts[usize::from(group)] += 1);
+            }
+            rest.iter().for_each(|&group| lists[0][usize::from(group)] += 1);
         }
+        let firsts: [u64; 256] = std::array::from_fn(|group| lists.iter().map(|firsts| firsts[group]).sum());
         self.total += firsts[..usize::from(NONE)].iter().sum::<u64>();
         for (group, &count) in (0..LISTED.into()).zip(&firsts).filter(|(_, count)| **count > 0) {
             add_count(&mut self.counts, group, count);

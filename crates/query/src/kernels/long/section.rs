@@ -3,7 +3,7 @@
 use zenovay_domain::{Dimension, TimeRange, Timestamp};
 
 use super::super::sessions::add_session;
-use super::{VisitNeeds, Visits};
+use super::{VisitNeeds, VisitTimes, Visits};
 use crate::{Budget, Chunk, ColumnSet, Dictionary, MetricValues, NO_ROW, QueryError, SessionPart};
 
 /// The rows of one website in one place, such as a row group of a file. Codes are dense within the section and mean
@@ -95,6 +95,8 @@ pub struct SectionDigest {
     pub digest: Digest,
     /// Positions in [`Sections::visitor_ids`] of visitors without an event, ascending.
     pub heartbeat_only: Vec<u32>,
+    /// Of each of [`Digest::open`] its position among the [`Visits`] and when events of it were; empty when it is not known.
+    pub open_places: Vec<(u32, VisitTimes)>,
 }
 
 impl Section {

@@ -87,8 +87,16 @@ impl Sections for Parts {
         };
         let shares = section.chunk.sessions.iter().map(|part| SessionShare::new(part, &section.session_ids));
         let digest = Digest::new(visitors.len() as u64, shares, is_open);
+        let parts = || (0..).zip(section.chunk.sessions.iter());
+        let place = |share: &SessionShare| {
+            let is_own = |(_, part): &(u32, &SessionPart)| section.session_ids[part.session as usize] == share.session;
+            let (position, part) = parts().find(is_own).unwrap();
+            (position, VisitTimes::of(part, &section.chunk.at).unwrap())
+        };
+        // Digests of an earlier version do not know them.
+        let open_places = if self.also_open == 1 { Vec::new() } else { digest.open.iter().map(place).collect() };
         let heartbeat_only = (0..section.visitor_ids.len() as u32).filter(|code| !visitors.contains(code)).collect();
-        Ok(Some(SectionDigest { digest, heartbeat_only }))
+        Ok(Some(SectionDigest { digest, heartbeat_only, open_places }))
     }
 
     fn visits(&self, number: usize, needs: VisitNeeds, _: &Budget) -> Result<Option<Visits>, QueryError> {
@@ -139,6 +147,9 @@ impl Sections for Parts {
         if !needs.visitor_ids {
             visits.section.visitor_ids.clear();
         }
+        if !(needs.counts || needs.metrics || needs.times || needs.columns.contains(Dimension::Path)) {
+            (visits.pageviews, visits.other_events) = Default::default();
+        }
         if !needs.starts && needs.metrics {
             for (first_at, last_at) in visits.first_at.iter_mut().zip(&mut visits.last_at) {
                 if *first_at != i64::MAX {
@@ -153,6 +164,9 @@ impl Sections for Parts {
         }
         if !needs.times {
             visits.times.clear();
+        }
+        if visits.engagement_ms.iter().all(|&engagement_ms| engagement_ms == 0) {
+            visits.engagement_ms.clear();
         }
         Ok(Some(visits))
     }

@@ -14,7 +14,8 @@ use super::super::sessions::add_session;
 use super::super::work::{Bits, Work};
 use super::codes::{ALONE, NOT_COUNTED, Part, Roles};
 use super::pairs::{DistinctPairs, PARTS};
-use super::walk::{IdMap, Long, Piece, Rows, codes_of};
+use super::visits::SplitVisit;
+use super::walk::{Counted, IdMap, Long, Piece, Rows, codes_of};
 use super::{Digest, Section, SectionDigest, SessionShare, Span, VisitNeeds, Visits};
 use crate::derived::SessionMetrics;
 use crate::needs::columns_needed;
@@ -214,13 +215,20 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
                 *code = NOT_COUNTED;
             }
         }
-        self.add_visitors(bucket, codes.into_iter());
+        if known.heartbeat_only.is_empty() && self.pairs.add_all_of(bucket as u32, &codes) {
+            return Ok(());
+        }
+        self.add_visitors(bucket, metrics.visitors, codes.into_iter());
         Ok(())
     }
 
-    /// Counts visitors of a bucket, each of whom comes once from a section.
-    fn add_visitors(&mut self, bucket: usize, codes: impl Iterator<Item = u32>) {
+    /// Counts `count` visitors of a bucket, each of whom comes once from a section.
+    fn add_visitors(&mut self, bucket: usize, count: u64, codes: impl Iterator<Item = u32>) {
         let is_only_one = self.touching[bucket] == 1;
+        if is_only_one && self.part.is_about_all() {
+            self.pairs.count_of_group(bucket as u32, if self.is_first_pass { count } else { 0 });
+            return;
+        }
         let mut alone = 0;
         self.pairs.add_each(codes.filter_map(|code| {
             let is_alone = code != NOT_COUNTED && (code == ALONE || is_only_one);
@@ -235,57 +243,49 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
     /// Counts a section by its sessions, when they are known and each lies in one bucket whole.
     fn add_visits(&mut self, number: usize) -> Result<bool, QueryError> {
         let mut needs = VisitNeeds { starts: true, metrics: true, ..VisitNeeds::default() };
-        let Some((mut visits, mut budget)) = self.long.visits(number, needs)? else { return Ok(false) };
-        let mut by_bucket = self.by_bucket(number, &visits);
+        let Some(mut counted) = self.long.visits_with_split(number, needs)? else { return Ok(false) };
+        let mut by_bucket = self.by_bucket(number, &counted.visits);
         if by_bucket.is_none() {
             // Heartbeats may be all that reaches over an end.
-            drop(visits);
+            drop(counted);
             needs.times = true;
-            let Some(with_times) = self.long.visits(number, needs)? else { return Ok(false) };
-            (visits, budget) = with_times;
-            by_bucket = self.by_bucket(number, &visits);
+            let Some(with_times) = self.long.visits_with_split(number, needs)? else { return Ok(false) };
+            counted = with_times;
+            by_bucket = self.by_bucket(number, &counted.visits);
         }
         let Some(by_bucket) = by_bucket else { return Ok(false) };
-        let session_ids = &visits.section.session_ids;
-        let with_events = visits.with_events;
-        let work = Work::new(&budget);
+        let Counted { visits, split, left } = &counted;
+        let work = Work::new(left);
         if self.is_first_pass {
-            let split = codes_of(self.long.split_of(number), session_ids);
-            let has_split = !self.long.split_of(number).is_empty();
+            let mut split = &split[..];
             for (bucket, positions) in &by_bucket {
                 work.check()?;
-                if !has_split {
-                    let mut sums = MetricValues::default();
-                    positions.clone().for_each(|position| sums.add_part(&visits.part(position)));
-                    let metrics = &mut self.metrics[*bucket];
-                    metrics.pageviews += sums.pageviews;
-                    metrics.events += sums.events;
-                    metrics.add_sessions(&sums);
-                    continue;
+                let mut sums = visits.sums(positions.clone());
+                let own = split.partition_point(|visit| (visit.position as usize) < positions.end);
+                let (of_bucket, later) = split.split_at(own);
+                split = later;
+                for visit in of_bucket {
+                    let mut open = MetricValues::default();
+                    open.add_part(&visit.part);
+                    sums.subtract_sessions(&open);
+                    self.open.push(visit.share());
+                    self.seen_open.push((visit.id, *bucket as u32));
                 }
-                for position in positions.clone() {
-                    let metrics = &mut self.metrics[*bucket];
-                    let part = visits.part(position);
-                    if has_split && split.contains(part.session) {
-                        metrics.add_events(&part);
-                        self.open.push(SessionShare::new(&part, session_ids));
-                        self.seen_open.push((session_ids[part.session as usize], *bucket as u32));
-                    } else {
-                        metrics.add_part(&part);
-                    }
-                }
+                let metrics = &mut self.metrics[*bucket];
+                metrics.pageviews += sums.pageviews;
+                metrics.events += sums.events;
+                metrics.add_sessions(&sums);
             }
             // Heartbeats of sessions that have events elsewhere.
-            let beats = (with_events..visits.session.len()).map(|position| visits.part(position));
-            let beats = beats.filter(|part| has_split && split.contains(part.session));
-            self.open.extend(beats.map(|part| SessionShare::new(&part, session_ids)));
+            self.open.extend(split.iter().map(SplitVisit::share));
         }
-        let codes = self.long.codes_of(&self.long.keys(number, &visits.section)?, &self.part)?;
+        let keys = self.long.keys(number, &visits.section)?;
+        let codes = self.long.codes_of(&keys, &self.part)?;
         for (bucket, positions) in by_bucket {
             work.check()?;
             let mut seen = Bits::new(codes.len());
-            visits.visitor[positions].iter().for_each(|&visitor| seen.insert(visitor));
-            self.add_visitors(bucket, seen.iter().map(|visitor| codes[visitor as usize]));
+            seen.insert_all(&visits.visitor[positions]);
+            self.add_visitors(bucket, seen.len(), seen.iter().map(|visitor| codes[visitor as usize]));
         }
         Ok(true)
     }
@@ -318,7 +318,8 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
         let touched = touched(&self.inside, &self.long.source.spans()[number]);
         let (section, budget) = self.long.rows(number, columns_needed(self.long.query))?;
         let Section { chunk, session_ids, .. } = &section;
-        let codes = self.long.codes_of(&self.long.keys(number, &section)?, &self.part)?;
+        let keys = self.long.keys(number, &section)?;
+        let codes = self.long.codes_of(&keys, &self.part)?;
         let work = Work::new(&budget);
         let split = if self.is_first_pass { self.long.split_of(number) } else { &[] };
         let is_split = codes_of(split, session_ids);
@@ -350,7 +351,7 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
             }
             let mut seen = Bits::new(codes.len());
             seen.insert_all(&chunk.visitor[rows]);
-            self.add_visitors(bucket, seen.iter().map(|visitor| codes[visitor as usize]));
+            self.add_visitors(bucket, seen.len(), seen.iter().map(|visitor| codes[visitor as usize]));
         }
         Ok(())
     }

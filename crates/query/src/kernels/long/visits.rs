@@ -5,16 +5,17 @@
 //! these, number by number: nothing is made of them that rows are.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use zenovay_domain::{Dimension, Event, EventKind, SessionId, Timestamp, VisitorId};
 
 use super::super::work::{Bits, Work};
-use super::Section;
-use super::codes::NOT_COUNTED;
-use super::codes::Part;
+use super::codes::{ALONE, NOT_COUNTED, Part};
+use super::{Section, SessionShare};
+use crate::derived::SessionMetrics;
 use crate::matching::Matcher;
-use crate::{Budget, ColumnSet, Condition, Field, Filter, FilterLevel, NO_ROW, QueryError, SessionPart};
+use crate::{Budget, ColumnSet, Condition, Field, Filter, FilterLevel, MetricValues, NO_ROW, QueryError, SessionPart};
 
 /// What a question reads of sessions without their rows.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,6 +29,8 @@ pub struct VisitNeeds {
     pub session_ids: bool,
     /// Whether it needs the ids of visitors.
     pub visitor_ids: bool,
+    /// Whether it needs [`Visits::pageviews`] and [`Visits::other_events`]. With metrics, times and pages they are needed, too.
+    pub counts: bool,
     /// Whether it needs [`Visits::first_at`].
     pub starts: bool,
     /// Whether it needs [`Visits::last_at`] and [`Visits::engagement_ms`]. Without the starts, how long sessions with
@@ -58,7 +61,7 @@ pub struct Visits {
     pub pageviews: Vec<u32>,
     /// Its other events, without heartbeats.
     pub other_events: Vec<u32>,
-    /// The engagement that it reported, milliseconds.
+    /// The engagement that it reported, milliseconds; an empty list when none reported any.
     pub engagement_ms: Vec<u64>,
     /// When some of its events were.
     pub times: Vec<VisitTimes>,
@@ -107,19 +110,30 @@ pub enum VisitColumn {
 }
 
 impl VisitColumn {
-    /// Has the code `names[code]` instead of each code; codes that have no name stay.
-    pub fn rename(&mut self, names: &[u32]) {
-        let rename = |codes: &mut Vec<u32>| {
-            for code in codes {
-                *code = names.get(*code as usize).copied().unwrap_or(*code);
-            }
+    /// Its lists of codes, to be given other codes.
+    pub fn lists(&mut self) -> impl Iterator<Item = &mut [u32]> {
+        let (first, second) = match self {
+            Self::Value(codes) => (codes, None),
+            Self::EntryAndExit(entry, exit) => (entry, Some(exit)),
         };
-        match self {
-            Self::Value(codes) => rename(codes),
-            Self::EntryAndExit(entry, exit) => [entry, exit].into_iter().for_each(rename),
-        }
+        std::iter::once(first).chain(second).map(Vec::as_mut_slice)
     }
 }
+
+/// A part without rows of which nothing is known.
+const NO_PART: SessionPart = SessionPart {
+    session: 0,
+    visitor: 0,
+    first_at: 0,
+    last_at: 0,
+    first_row: NO_ROW,
+    last_row: NO_ROW,
+    entry_row: NO_ROW,
+    exit_row: NO_ROW,
+    pageviews: 0,
+    other_events: 0,
+    engagement_ms: 0,
+};
 
 impl Visits {
     /// What they take in memory, bytes.
@@ -130,7 +144,7 @@ impl Visits {
         });
         let of_one = 4 * size_of::<u32>() + 3 * size_of::<u64>() + size_of::<VisitTimes>();
         // The positions and the groups of those that are counted are about as much as the columns.
-        self.session.len() * (of_one + 4 * size_of::<u32>()) + columns.sum::<usize>() + self.section.bytes()
+        self.visitor.len() * (of_one + 4 * size_of::<u32>()) + columns.sum::<usize>() + self.section.bytes()
     }
 
     /// The session at a position, without rows. Metrics must have been asked for.
@@ -148,8 +162,37 @@ impl Visits {
             exit_row: NO_ROW,
             pageviews: self.pageviews[position],
             other_events: self.other_events[position],
-            engagement_ms: self.engagement_ms[position],
+            engagement_ms: self.engagement_ms.get(position).copied().unwrap_or(0),
         }
+    }
+
+    /// What the sessions at `positions`, which have events, come to, without their visitors. Metrics must have been asked for.
+    pub(super) fn sums(&self, positions: Range<usize>) -> MetricValues {
+        let Self { first_at, last_at, pageviews, other_events, engagement_ms, .. } = self;
+        let mut sums = MetricValues::default();
+        if !engagement_ms.is_empty() {
+            positions.for_each(|position| sums.add_part(&self.part(position)));
+            return sums;
+        }
+        let times = first_at[positions.clone()].iter().zip(&last_at[positions.clone()]);
+        let counts = pageviews[positions.clone()].iter().zip(&other_events[positions]);
+        for ((&first_at, &last_at), (&pageviews, &other_events)) in times.zip(counts) {
+            sums.add_part(&SessionPart { first_at, last_at, pageviews, other_events, ..NO_PART });
+        }
+        sums
+    }
+
+    /// The metrics of the session at a position. Metrics must have been asked for.
+    #[inline]
+    pub(super) fn metrics(&self, position: usize) -> SessionMetrics {
+        SessionMetrics::of(&SessionPart {
+            first_at: self.first_at[position],
+            last_at: self.last_at[position],
+            pageviews: self.pageviews[position],
+            other_events: self.other_events[position],
+            engagement_ms: self.engagement_ms.get(position).copied().unwrap_or(0),
+            ..NO_PART
+        })
     }
 
     /// The codes of `field`, which is one of sessions: one for each.
@@ -178,13 +221,11 @@ impl Visits {
         &self.section.dictionaries[field.column() as usize].texts[code as usize]
     }
 
-    /// The events of the session at a position, as far as its numbers tell: the first and the last one, its entry and its exit page are
-    /// where they were, others somewhere between.
-    pub(super) fn events(&self, position: usize, part: &SessionPart, visitor: u64) -> Vec<Event> {
-        // Without the pages nobody asks which event was when.
-        let times = self.times.get(position).copied().unwrap_or_default();
-        let visitor = VisitorId(visitor);
-        let session = SessionId(self.section.session_ids[part.session as usize]);
+    /// The events of a session, as far as its numbers tell: the first and the last one, its entry and its exit page are where they were,
+    /// others somewhere between.
+    pub(super) fn events(&self, visit: &SplitVisit, visitor: u64) -> Vec<Event> {
+        let SplitVisit { id, position, ref part, times } = *visit;
+        let (visitor, session, position) = (VisitorId(visitor), SessionId(id), position as usize);
         let event = |kind: EventKind, after_ms: u32, is_exit: bool| {
             let at = Timestamp::from_millis(part.first_at + i64::from(after_ms));
             let mut event = Event::new(kind, at, visitor, session);
@@ -211,69 +252,91 @@ impl Visits {
     }
 }
 
+/// A session that is in other sections, too.
+pub(super) struct SplitVisit {
+    pub(super) id: u64,
+    /// Where it stands among the sessions.
+    pub(super) position: u32,
+    pub(super) part: SessionPart,
+    /// Nobody asks for them without the pages.
+    pub(super) times: VisitTimes,
+}
+
+impl SplitVisit {
+    pub(super) fn share(&self) -> SessionShare {
+        let SessionPart { first_at, last_at, pageviews, other_events, engagement_ms, .. } = self.part;
+        SessionShare { session: self.id, first_at, last_at, pageviews, other_events, engagement_ms }
+    }
+}
+
 /// The sessions of a section that are whole in it, and who their visitors are.
 pub(super) struct VisitsPiece<'a> {
     pub(super) visits: &'a Visits,
     /// The code of each visitor of the section, see [`Long::codes_of`](super::walk::Long).
     pub(super) codes: &'a [u32],
-    /// The codes of the sessions that are in other sections, too.
-    pub(super) is_split: &'a Bits,
+    /// The highest of them.
+    pub(super) highest_code: u32,
+    /// The positions of the sessions that are in other sections, too, ascending.
+    pub(super) split: &'a [u32],
     pub(super) part: &'a Part,
     /// For the kernels.
     pub(super) budget: &'a Budget,
 }
 
 impl VisitsPiece<'_> {
+    /// Whether nobody is left out.
+    pub(super) fn counts_everyone(&self) -> bool {
+        self.highest_code < NOT_COUNTED
+    }
+
+    /// Whether each visitor is counted by a pair.
+    pub(super) fn are_all_pairs(&self) -> bool {
+        self.highest_code < ALONE
+    }
+
+    /// The positions of the sessions that are whole here and have events, as runs.
+    pub(super) fn whole(&self) -> impl Iterator<Item = Range<usize>> {
+        let end = self.visits.with_events;
+        let mut start = 0;
+        self.split.iter().map(|&position| position as usize).chain([end]).map(move |position| {
+            let run = start..position.min(end).max(start);
+            start = position + 1;
+            run
+        })
+    }
+
     /// The positions of the sessions that `filter` chooses, of the visitors whom the answer is about: of those that are whole here and
     /// have events.
     pub(super) fn chosen(&self, filter: &Filter, work: &Work<'_>) -> Result<Vec<u32>, QueryError> {
         filter.check_depth(Filter::DEPTH_MAX)?;
-        let chosen = if *filter == Filter::default() { None } else { Some(self.passing(filter, work)?) };
-        let Visits { session, visitor, with_events, .. } = self.visits;
-        let has_split = !self.is_split.is_empty();
-        let are_all_counted = self.codes.iter().copied().max() < Some(NOT_COUNTED);
-        if are_all_counted && !has_split {
-            match chosen {
-                None => {
-                    let mut positions = work.list(*with_events)?;
-                    positions.extend(0..*with_events as u32);
-                    return Ok(positions);
-                }
-                Some(chosen) => {
-                    work.reserve::<u32>(chosen.len() as usize)?;
-                    return Ok(chosen.iter().collect());
-                }
-            }
-        }
-        let is_chosen = |position: u32| chosen.as_ref().is_none_or(|chosen| chosen.contains(position));
-        // Empty when nobody asks which sessions are split.
-        let session = &session[..];
-        let mut positions = work.filled(0, *with_events)?;
-        let mut count = 0;
-        work.for_each_block(0..*with_events, |block| {
-            for position in block {
-                let is_counted = self.codes[visitor[position] as usize] != NOT_COUNTED;
-                let is_whole = !has_split || !self.is_split.contains(session[position]);
-                positions[count] = position as u32;
-                count += usize::from(is_counted & is_whole & is_chosen(position as u32));
-            }
-        })?;
-        positions.truncate(count);
-        Ok(positions)
+        let visitor = &self.visits.visitor[..];
+        let is_counted = |position: u32| self.codes[visitor[position as usize] as usize] != NOT_COUNTED;
+        let mut chosen = match *filter == Filter::default() {
+            true => self.all(work)?,
+            false => self.passing(filter, work)?,
+        };
+        self.split.iter().for_each(|&position| chosen.remove_if_there(position));
+        work.reserve::<u32>(chosen.len() as usize)?;
+        Ok(match self.counts_everyone() {
+            true => chosen.iter().collect(),
+            false => chosen.iter().filter(|&position| is_counted(position)).collect(),
+        })
+    }
+
+    /// The positions of all sessions with events.
+    fn all(&self, work: &Work<'_>) -> Result<Bits, QueryError> {
+        let mut all = work.bits(self.visits.with_events)?;
+        all.insert_below(self.visits.with_events as u32);
+        Ok(all)
     }
 
     /// The positions of the sessions that pass `filter`, which asks for fields of sessions alone: what it asks of an event it asks of
     /// all events of a session.
     fn passing(&self, filter: &Filter, work: &Work<'_>) -> Result<Bits, QueryError> {
         let count = self.visits.with_events;
-        let all = |work: &Work<'_>| -> Result<Bits, QueryError> {
-            let mut all = work.bits(count)?;
-            all.insert_below(count as u32);
-            Ok(all)
-        };
         match filter {
             Filter::All(filters) => {
-                let mut passing = all(work)?;
+                let mut passing = self.all(work)?;
                 for filter in filters {
                     passing.intersect(&self.passing(filter, work)?);
                 }
@@ -287,7 +350,7 @@ impl VisitsPiece<'_> {
                 Ok(passing)
             }
             Filter::Not(filter) => {
-                let mut passing = all(work)?;
+                let mut passing = self.all(work)?;
                 passing.remove_all(&self.passing(filter, work)?);
                 Ok(passing)
             }
@@ -320,10 +383,8 @@ impl VisitsPiece<'_> {
         let count = self.visits.with_events;
         let mut passing = work.bits(count)?;
         let codes = self.visits.codes(field)?;
-        work.for_each_block(0..count, |block| {
-            for position in block {
-                passing.insert_if(position as u32, passing_codes.contains(codes[position]));
-            }
+        work.for_each_large_block(0..count, |block| {
+            passing.insert_where(block.start, &codes[block], |&code| passing_codes.contains(code));
         })?;
         Ok(passing)
     }
@@ -332,11 +393,9 @@ impl VisitsPiece<'_> {
     pub(super) fn visitors_of(&self, condition: &Condition, work: &Work<'_>) -> Result<Bits, QueryError> {
         let passing = self.with_value(condition, work)?;
         let mut visitors = work.bits(self.codes.len())?;
-        for position in passing.iter() {
-            let position = position as usize;
-            let is_whole = self.is_split.is_empty() || !self.is_split.contains(self.visits.session[position]);
-            visitors.insert_if(self.visits.visitor[position], is_whole);
-        }
+        let mut passing = passing;
+        self.split.iter().for_each(|&position| passing.remove_if_there(position));
+        passing.iter().for_each(|position| visitors.insert(self.visits.visitor[position as usize]));
         Ok(visitors)
     }
 }

@@ -11,7 +11,7 @@ use super::super::select::Scan;
 use super::super::work::{Bits, Work};
 use super::codes::{Keys, Limits, NOT_COUNTED, Part};
 use super::pairs::{DistinctPairs, Held, PARTS, SharedVisitors, part_of, spread};
-use super::visits::{VisitNeeds, Visits, VisitsPiece};
+use super::visits::{SplitVisit, VisitNeeds, VisitTimes, Visits, VisitsPiece};
 use super::{Section, Sections, SessionShare};
 use crate::needs::{columns_needed, conditions_on_visitors, is_about_sessions, live_window, session_window};
 use crate::{
@@ -280,29 +280,73 @@ impl<'a> Long<'a> {
     /// The sessions of a section without their rows, for [`Long::visit_visits`]: with what the question asks of each, and what must
     /// be known of those that are in other sections, too.
     fn visits_to_count(&self, number: usize, columns: ColumnSet) -> Result<Option<Counted>, QueryError> {
-        let (metrics, starts) = match &self.query.question {
-            Question::Breakdown(group_by) => (group_by.wants_sessions(), false),
-            Question::NewVisitors { .. } => (false, true),
-            _ => (true, false),
+        let needs = VisitNeeds { columns, ..VisitNeeds::default() };
+        let needs = match &self.query.question {
+            Question::Breakdown(group_by) => VisitNeeds { counts: true, metrics: group_by.wants_sessions(), ..needs },
+            Question::NewVisitors { .. } => VisitNeeds { starts: true, ..needs },
+            _ => VisitNeeds { metrics: true, ..needs },
         };
-        let mut needs = VisitNeeds { columns, metrics, starts, ..VisitNeeds::default() };
-        let mut shares: IdMap<SessionShare> = IdMap::default();
-        if !self.split[number].is_empty() {
-            if columns.contains(Dimension::Path) {
-                needs.times = true;
-            } else if !(needs.metrics && needs.starts) {
-                // The digest has the numbers of these few.
-                let digest = self.source.digest(number)?;
-                let open = digest.into_iter().flat_map(|known| known.digest.open);
-                shares.extend(open.map(|share| (share.session, share)));
-            }
-            if needs.times || !self.split[number].iter().all(|id| shares.contains_key(id)) {
-                (needs.metrics, needs.starts) = (true, true);
-            }
+        self.visits_with_split(number, needs)
+    }
+
+    /// The sessions of a section without their rows, when they are known and all rows are in the range, with those that are in other
+    /// sections, too.
+    pub(super) fn visits_with_split(&self, number: usize, needs: VisitNeeds) -> Result<Option<Counted>, QueryError> {
+        if !self.is_in_range(number) {
+            return Ok(None);
         }
-        let has_numbers = needs.metrics && needs.starts;
-        let visits = self.visits(number, needs)?;
-        Ok(visits.map(|(visits, left)| Counted { visits, shares, has_numbers, left }))
+        let mut needs = VisitNeeds { visitor_ids: self.stored_below.is_none(), ..needs };
+        let known = self.split_by_digest(number)?;
+        if known.is_none() {
+            (needs.sessions, needs.session_ids, needs.metrics, needs.starts) = (true, true, true, true);
+            needs.times |= needs.columns.contains(Dimension::Path);
+        }
+        let left = self.left().unreported();
+        let Some(visits) = self.source.visits(number, needs, &left)? else { return Ok(None) };
+        let split = match known {
+            Some(mut split) => {
+                for visit in &mut split {
+                    let visitor = visits.visitor.get(visit.position as usize);
+                    visit.part.visitor = *visitor.ok_or_else(|| QueryError::damaged("a digest of other visits"))?;
+                }
+                split
+            }
+            None => {
+                let ids = &visits.section.session_ids;
+                let is_split = codes_of(&self.split[number], ids);
+                let positions = (0..).zip(&visits.session).filter(|(_, session)| is_split.contains(**session));
+                let visit = |(position, &session): (u32, &u32)| SplitVisit {
+                    id: ids[session as usize],
+                    position,
+                    part: visits.part(position as usize),
+                    times: visits.times.get(position as usize).copied().unwrap_or_default(),
+                };
+                positions.map(visit).collect()
+            }
+        };
+        let left = left.after(visits.bytes() + split.capacity() * size_of::<SplitVisit>());
+        Ok(Some(Counted { visits, split, left }))
+    }
+
+    /// The sessions of a section that are in others, too, in the order of their positions, as its digest tells; `None` when it does not
+    /// know where all of them stand.
+    fn split_by_digest(&self, number: usize) -> Result<Option<Vec<SplitVisit>>, QueryError> {
+        let ids = &self.split[number];
+        if ids.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let Some(known) = self.source.digest(number)? else { return Ok(None) };
+        let open = known.digest.open.iter().zip(&known.open_places);
+        let split = open.filter(|(share, _)| ids.binary_search(&share.session).is_ok());
+        let visit = |(share, &(position, times)): (&SessionShare, &(u32, VisitTimes))| SplitVisit {
+            id: share.session,
+            position,
+            part: share.part(),
+            times,
+        };
+        let mut split: Vec<SplitVisit> = split.map(visit).collect();
+        split.sort_unstable_by_key(|visit| visit.position);
+        Ok((split.len() == ids.len()).then_some(split))
     }
 
     /// Calls `visit` with pieces that have each row of the sections `numbers` once, which must stand in the order of their earliest
@@ -409,18 +453,21 @@ impl<'a> Long<'a> {
         rest: &mut Rest,
         visit: &mut dyn FnMut(&Piece<'_>) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        let Counted { visits, left, .. } = counted;
-        let mut is_split = Bits::new(0);
+        let Counted { visits, split, left } = counted;
         let keys = self.keys(number, &visits.section)?;
-        if !self.split[number].is_empty() {
-            let visitors = visits.session.iter().copied().zip(visits.visitor.iter().copied());
-            let given;
-            (is_split, given) = self.split_codes(number, &visits.section, &keys, visitors, part);
-            counted.give_events(number, &given, &keys, rest);
-            self.hold_rest(rest)?;
+        let mut row = 0;
+        for visit in split {
+            let key = keys.of(visit.part.visitor);
+            self.split_visitors.borrow_mut().insert(key);
+            if part.parts.contains(&part_of(spread(key))) {
+                visits.give_events(number, visit, &mut row, key, rest);
+            }
         }
+        self.hold_rest(rest)?;
         let codes = self.codes_of(&keys, part)?;
-        visit(&Piece::Visits(VisitsPiece { visits, codes: &codes, is_split: &is_split, part, budget: left }))
+        let split: Vec<u32> = split.iter().map(|visit| visit.position).collect();
+        let highest_code = codes.iter().copied().max().unwrap_or(0);
+        visit(&Piece::Visits(VisitsPiece { visits, codes: &codes, highest_code, split: &split, part, budget: left }))
     }
 
     /// The codes of those sessions of a section that are in others, too, and of those of them whose visitors are in `part`. `visitors`
@@ -628,6 +675,14 @@ impl Rest {
         }
         self.rows.extract_if(.., |row| whole.contains(&row.event.session.0)).collect()
     }
+
+    /// Of heartbeats one a session is enough: it has the last activity and the engagement of all rows.
+    fn give_heartbeat(&mut self, number: usize, session: u64, part: &SessionPart, (name, visitor_key): (u64, u64)) {
+        let at = Timestamp::from_millis(part.last_at);
+        let mut event = Event::new(EventKind::Heartbeat, at, VisitorId(name), SessionId(session));
+        event.engagement_ms = u32::try_from(part.engagement_ms).unwrap_or(u32::MAX);
+        self.rows.push(RestRow { section: number, row: NO_ROW, at: part.last_at, event, visitor_key });
+    }
 }
 
 impl Section {
@@ -638,7 +693,8 @@ impl Section {
             let kind = EventKind::from_code(chunk.kind[row]).unwrap_or(EventKind::Custom);
             let visitor_key = keys.of(chunk.visitor[row]);
             let name = if by_key { visitor_key } else { self.visitor_ids[chunk.visitor[row] as usize] };
-            let mut event = self.event(kind, chunk.at[row], name, chunk.session[row]);
+            let session = SessionId(self.session_ids[chunk.session[row] as usize]);
+            let mut event = Event::new(kind, Timestamp::from_millis(chunk.at[row]), VisitorId(name), session);
             for &dimension in Dimension::ALL {
                 if let Some(column) = &chunk.columns[dimension as usize] {
                     event.dimensions.set(dimension, &self.dictionaries[dimension as usize].texts[column[row] as usize]);
@@ -649,56 +705,30 @@ impl Section {
         for part in chunk.sessions.iter().filter(|part| which.contains(part.session)) {
             let visitor_key = keys.of(part.visitor);
             let name = if by_key { visitor_key } else { self.visitor_ids[part.visitor as usize] };
-            self.give_heartbeat(number, part, (name, visitor_key), rest);
+            rest.give_heartbeat(number, self.session_ids[part.session as usize], part, (name, visitor_key));
         }
-    }
-
-    /// Of heartbeats one a session is enough: it has the last activity and the engagement of all rows.
-    fn give_heartbeat(&self, number: usize, part: &SessionPart, (name, visitor_key): (u64, u64), rest: &mut Rest) {
-        let mut event = self.event(EventKind::Heartbeat, part.last_at, name, part.session);
-        event.engagement_ms = u32::try_from(part.engagement_ms).unwrap_or(u32::MAX);
-        rest.rows.push(RestRow { section: number, row: NO_ROW, at: part.last_at, event, visitor_key });
-    }
-
-    /// An event without strings, of a visitor and of the session with this code.
-    fn event(&self, kind: EventKind, at: i64, visitor: u64, session: u32) -> Event {
-        let session = SessionId(self.session_ids[session as usize]);
-        Event::new(kind, Timestamp::from_millis(at), VisitorId(visitor), session)
     }
 }
 
-/// Sessions without their rows, and what is known of those that are in other sections, too.
-struct Counted {
-    visits: Visits,
-    /// By id, when the visits do not have their numbers.
-    shares: IdMap<SessionShare>,
-    /// Whether the visits have metrics and starts.
-    has_numbers: bool,
+/// Sessions without their rows, and those of them that are in other sections, too.
+pub(super) struct Counted {
+    pub(super) visits: Visits,
+    /// In the order of their positions.
+    pub(super) split: Vec<SplitVisit>,
     /// What is left for the kernels.
-    left: Budget,
+    pub(super) left: Budget,
 }
 
-impl Counted {
-    /// Gives events of the sessions `which` to `rest`, as far as their numbers tell.
-    fn give_events(&self, number: usize, which: &Bits, keys: &Keys<'_>, rest: &mut Rest) {
-        let mut row = 0;
-        let visits = &self.visits;
-        for (position, &session) in visits.session.iter().enumerate().filter(|(_, session)| which.contains(**session)) {
-            let visitor_key = keys.of(visits.visitor[position]);
-            let part = match self.shares.get(&visits.section.session_ids[session as usize]) {
-                Some(share) if !self.has_numbers => {
-                    SessionPart { session, visitor: visits.visitor[position], ..share.part() }
-                }
-                _ => visits.part(position),
-            };
-            if position < visits.with_events {
-                for event in visits.events(position, &part, visitor_key) {
-                    rest.rows.push(RestRow { section: number, row, at: event.at.as_millis(), event, visitor_key });
-                    row += 1;
-                }
+impl Visits {
+    /// Gives events of a session to `rest`, as far as its numbers tell: as rows from `row` on.
+    fn give_events(&self, number: usize, visit: &SplitVisit, row: &mut u32, visitor_key: u64, rest: &mut Rest) {
+        if (visit.position as usize) < self.with_events {
+            for event in self.events(visit, visitor_key) {
+                rest.rows.push(RestRow { section: number, row: *row, at: event.at.as_millis(), event, visitor_key });
+                *row += 1;
             }
-            visits.section.give_heartbeat(number, &part, (visitor_key, visitor_key), rest);
         }
+        rest.give_heartbeat(number, visit.id, &visit.part, (visitor_key, visitor_key));
     }
 }
 
