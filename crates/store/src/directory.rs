@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use zenovay_auth::{Credential, KeyDigest};
 use zenovay_domain::{Plan, TeamId, Timestamp, TrackingCode, Website, WebsiteId};
 
-use crate::{DataVersion, KeyStore, Result, Store, TeamStore, WebsiteStore};
+use crate::{DataVersion, KeyStore, Result, Store, StoreError, TeamStore, WebsiteStore};
 
 /// For how long a version that was read serves hits, in milliseconds.
 const VERSION_SERVES_MS: u64 = 5;
@@ -25,7 +25,7 @@ const CAPACITY: usize = 20_000;
 /// An answer is used again only while the store's [data version](crate::DataVersion) is the one it was read at, which is asked
 /// at every look-up: a revoked key, a changed plan, a lost membership or a changed setting holds for the next request,
 /// whichever process made the change. That question is one statement of one row; only
-/// [`website_of_hit`](Self::website_of_hit) does not ask it every time.
+/// [`website_of_hit`](Self::website_of_hit) does not ask it every time, and goes on with what it knows while the store is not available.
 ///
 /// It stands before any back end of keys, websites and their [`DataVersion`]; `CachedDirectory` alone is one before an
 /// `Arc<dyn Store>`.
@@ -163,16 +163,36 @@ impl<S: KeyStore + WebsiteStore + DataVersion + ?Sized> CachedDirectory<S> {
     /// The website with this code, for a hit that came at `now`. Hits of the same millisecond ask once whether something
     /// changed.
     ///
+    /// While the store is not available, a website is as it was when the store was: what visitors do is not lost for that.
+    ///
     /// # Errors
     ///
-    /// As for [`credential`](Self::credential).
+    /// As for [`credential`](Self::credential), for a website that memory does not know.
     pub fn website_of_hit(&self, code: &TrackingCode, now: Timestamp) -> Result<Option<Arc<Website>>> {
         let known = self.version_of_hits(self.store.own_changes());
         let version = match known.filter(|known| known.at == now) {
-            Some(known) => known.version,
-            None => self.read_version_of_hits(now)?,
+            Some(known) => Ok(known.version),
+            None => self.read_version_of_hits(now),
         };
-        self.look_up_at(version, &self.codes, code, |store, code| store.website_by_code(code))
+        let load = |store: &S, code: &TrackingCode| store.website_by_code(code);
+        let found = version.and_then(|version| self.look_up_at(version, &self.codes, code, load));
+        self.or_remembered(found, &self.codes, code)
+    }
+
+    /// `found`, or what was found before when the store is not available.
+    fn or_remembered<K: Hash + Eq + Send + Sync + 'static, T: Send + Sync + 'static>(
+        &self,
+        found: Result<Option<Arc<T>>>,
+        cache: &Cache<K, Entry<T>>,
+        key: &K,
+    ) -> Result<Option<Arc<T>>> {
+        match found {
+            Err(StoreError::Unavailable(cause)) => match cache.get(key).and_then(|entry| entry.value) {
+                Some(value) => Ok(Some(value)),
+                None => Err(StoreError::Unavailable(cause)),
+            },
+            found => found,
+        }
     }
 
     /// What [`website_of_hit`](Self::website_of_hit) answers when memory is enough for it; `None` when the store has to be
@@ -254,7 +274,17 @@ impl<S: KeyStore + WebsiteStore + TeamStore + DataVersion + ?Sized> CachedDirect
         Ok(plan.map(|plan| *plan))
     }
 
-    /// What [`plan`](Self::plan) answers for a hit that came at `now`, when memory is enough for it; `None` when the store has to
+    /// The same for hits: while the store is not available, the plan is what it was when the store was.
+    ///
+    /// # Errors
+    ///
+    /// As for [`credential`](Self::credential), for a team that memory does not know.
+    pub fn plan_of_hit(&self, team: TeamId) -> Result<Option<Plan>> {
+        let found = self.look_up(&self.plans, &team, |store, id| Ok(store.team(*id)?.map(|team| team.plan)));
+        Ok(self.or_remembered(found, &self.plans, &team)?.map(|plan| *plan))
+    }
+
+    /// What [`plan_of_hit`](Self::plan_of_hit) answers for a hit that came at `now`, when memory is enough for it; `None` when the store has to
     /// be asked. Waits for nothing, and is as new as [`remembered_website_of_hit`](Self::remembered_website_of_hit).
     pub fn remembered_plan_of_hit(&self, team: TeamId, now: Timestamp) -> Option<Option<Plan>> {
         let known = self.version_of_hits(self.store.own_changes())?;

@@ -49,7 +49,10 @@ pub use people::{
     TELLING_MS, Theme, UsedSession,
 };
 #[cfg(feature = "postgres")]
-pub use postgres::PostgresStore;
+pub use postgres::{
+    CopiedRows, CopyError, PostgresSnapshot, PostgresStore, ServerClaim, check_postgres_url, copy_to_postgres,
+    wait_for_postgres,
+};
 pub use shares::{SHARES_MAX, Share, ShareStore};
 pub use sqlite::{SqliteStore, formats};
 pub use status::{

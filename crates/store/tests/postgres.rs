@@ -7,6 +7,7 @@ mod any_call;
 #[path = "common/metadata.rs"]
 mod metadata;
 #[path = "common/postgres.rs"]
+#[allow(dead_code, reason = "the tests of the program use the rest")]
 mod postgres;
 
 use std::collections::BTreeSet;
@@ -19,15 +20,15 @@ use metadata::metadata_tests;
 use proptest::prelude::*;
 use zenovay_auth::{KeyFormat, KeyKind, PasswordHash, SecretDigest};
 use zenovay_domain::{
-    Goal, GoalId, GoalTarget, InvitationId, KeyId, Plan, PlanTable, Role, Scopes, TeamId, Timestamp, TrackingCode,
-    UserId, WebsiteId,
+    Goal, GoalId, GoalTarget, InvitationId, KeyId, Plan, PlanTable, Role, Scopes, ShareId, TeamId, Timestamp,
+    TrackingCode, UserId, WebsiteId,
 };
 use zenovay_store::conformance::Harness;
 use zenovay_store::{
-    ActingStore, CachedDirectory, Charge, DataVersion, GoalStore, KeyStore, LinkPurpose, MembershipStore, Metadata,
-    NewInvitation, NewKey, NewWebsite, PostgresStore, Result, SignInStore, SqliteStore, Standing, Store, StoreError,
-    Team, TeamStore, UsageStore, User, UserStore, WebsiteStore, assistant_conformance_tests, conformance_tests,
-    grant_conformance_tests,
+    ActingStore, CachedDirectory, Charge, CopyError, DataVersion, GoalStore, KeyStore, LinkPurpose, MembershipStore,
+    Metadata, NewInvitation, NewKey, NewWebsite, PostgresSnapshot, PostgresStore, Result, ServerClaim, Share,
+    ShareStore, SignInStore, SqliteStore, Standing, Store, StoreError, Team, TeamStore, UsageStore, User, UserStore,
+    WebsiteStore, assistant_conformance_tests, conformance_tests, copy_to_postgres, grant_conformance_tests,
 };
 
 /// The lock of changes, as in `src/postgres/mod.rs`.
@@ -394,11 +395,173 @@ fn a_server_that_does_not_serve_is_told_after_a_bounded_wait() {
             let cause = unavailable(store.has_users().map(drop));
             assert!(cause.contains(name), "{cause}");
             other.batch_execute(&shut.replace("false", "true")).unwrap();
-            assert!(!store.has_users().unwrap());
+            // Most callers are refused at once until one tries.
+            until(|| store.has_users().is_ok());
         });
     });
     let nowhere = PostgresStore::open("postgres://ann:secret-of-nobody@/z?host=/nonexistent").map(drop);
     assert!(unavailable(nowhere).contains("/nonexistent"));
+}
+
+/// Waits for what comes.
+fn until(mut is_so: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !is_so() {
+        assert!(began.elapsed().as_secs() < 60, "it does not come");
+        std::thread::yield_now();
+    }
+}
+
+/// A store in SQLite with something of most kinds, in `dir`.
+fn filled(dir: &std::path::Path) -> std::path::PathBuf {
+    let path = dir.join("zenovay.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let hash = PasswordHash::from_stored("$argon2id$\\\"'\n\u{1}\u{1f600}".to_owned());
+    let id = UserId::from_random_bytes([1; 16]);
+    store.create_user(&User::new(id, "ann@example.com", "Ännchen \\u0000 \"x\"", hash, NOW)).unwrap();
+    let team = TeamId::from_random_bytes([1; 16]);
+    store.create_team(&Team::new(team, "Team", Plan::Enterprise, NOW), id).unwrap();
+    let code = TrackingCode::from_random_bytes([1; 11]);
+    let website = NewWebsite::new(WebsiteId::from_random_bytes([1; 16]), team, "a.example", code);
+    store.create_website(&website, &PlanTable::default(), NOW).unwrap();
+    let target = GoalTarget::Event { name: "bought".to_owned() };
+    store.create_goal(&Goal::new(GoalId::from_random_bytes([1; 16]), website.id, "Buyers", target, NOW)).unwrap();
+    let digest = SecretDigest::from_bytes([7; 32]);
+    let share = ShareId::from_random_bytes([1; 16]);
+    let mut share = Share::new(share, website.id, digest, "For all".to_owned(), NOW);
+    share.may_be_embedded = true;
+    store.create_share(&share).unwrap();
+    for n in 0..3 {
+        let token = KeyFormat::ZENOVAY.generate_with(&mut rand::rng());
+        let key = KeyId::from_random_bytes([n; 16]);
+        let new = NewKey::new(key, &token, KeyKind::Personal(id), "k", Scopes::FULL_ACCESS);
+        store.create_key(&new, NOW).unwrap();
+        store.charge_request(key, 100, NOW).unwrap();
+    }
+    drop(store);
+    // More than two batches.
+    let mut raw = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    raw.batch_execute(
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 2500)
+         INSERT INTO audit_entries (at, actor, action, target, details)
+            SELECT 9007199254740993 + n, 'operator', 'x', 'y', '{}' FROM n",
+    )
+    .unwrap();
+    path
+}
+
+/// All rows of a SQLite database but those of the program that made it.
+fn dump(path: &std::path::Path) -> BTreeSet<Name> {
+    let mut raw = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    let selects = "SELECT 'SELECT ''' || m.name || ' '' || json_array('
+            || group_concat('quote(\"' || c.name || '\")') || ') AS name FROM \"' || m.name || '\"' AS name
+        FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%'
+        AND m.name NOT LIKE '\\_\\_%' ESCAPE '\\' GROUP BY m.name";
+    let selects = diesel::sql_query(selects).load::<Name>(&mut raw).unwrap();
+    selects.iter().flat_map(|select| diesel::sql_query(&select.name).load::<Name>(&mut raw).unwrap()).collect()
+}
+
+/// Sabotage: leave a table or the order of tables out, compare nothing, or write over what is there.
+#[test]
+fn a_store_goes_from_sqlite_to_postgres_and_back_row_by_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let from = filled(dir.path());
+    let before = dump(&from);
+    assert!(before.len() > 2_500, "{}", before.len());
+    let url = postgres::empty_database();
+    let copied = copy_to_postgres(&from, &url).unwrap();
+    assert_eq!(copied.tables.iter().map(|(_, rows)| *rows).sum::<u64>(), before.len() as u64);
+    assert!(!copied.was_there && dump(&from) == before, "the source is as it was");
+    assert!(copy_to_postgres(&from, &url).unwrap().was_there, "once more is nothing");
+
+    let store = PostgresStore::open(&url).unwrap();
+    let ann = store.user_by_email("ann@example.com").unwrap().unwrap();
+    assert_eq!(ann.name, "Ännchen \\u0000 \"x\"");
+    let mut snapshot = PostgresSnapshot::open(&url).unwrap();
+    snapshot.take_moment().unwrap();
+    // After the moment.
+    user(&store, 9);
+    let back = dir.path().join("back.db");
+    snapshot.write(&back).unwrap();
+    assert!(dump(&back) == before);
+    assert_eq!(SqliteStore::open(&back).unwrap().users().unwrap().len(), 1);
+
+    let refused = copy_to_postgres(&from, &url).unwrap_err();
+    assert!(matches!(&refused, CopyError::NotEmpty { table } if table == "users"), "{refused}");
+    // What is numbered goes on after the last number.
+    let next = "INSERT INTO audit_entries (at, actor, action, target, details) VALUES (1, 'a', 'b', 'c', '{}')";
+    postgres::connect(&url).batch_execute(next).unwrap();
+}
+
+/// Sabotage: keep what was written so far.
+#[test]
+fn what_cannot_be_copied_leaves_nothing_in_the_target() {
+    let dir = tempfile::tempdir().unwrap();
+    let from = filled(dir.path());
+    let change = |sql: &str| {
+        SqliteConnection::establish(from.to_str().unwrap()).unwrap().batch_execute(sql).unwrap();
+    };
+    change("UPDATE websites SET name = 'a' || char(0)");
+    let url = postgres::empty_database();
+    let refused = copy_to_postgres(&from, &url).unwrap_err();
+    assert!(matches!(&refused, CopyError::Nul { table } if table == "websites"), "{refused}");
+    assert!(!PostgresStore::open(&url).unwrap().has_users().unwrap());
+    change("UPDATE websites SET name = 'a'");
+    let mut server = ServerClaim::new(&url).unwrap();
+    assert_eq!(server.hold().unwrap(), None);
+    assert!(matches!(copy_to_postgres(&from, &url).unwrap_err(), CopyError::Served));
+    drop(server);
+    // PostgreSQL may take a moment to see that its client is gone.
+    until(|| copy_to_postgres(&from, &url).is_ok());
+}
+
+/// Sabotage: let everybody hold it, or do not look whether it is held still.
+#[test]
+fn one_server_claims_a_database() {
+    let url = postgres::empty_database();
+    let [mut one, mut other] = [ServerClaim::new(&url).unwrap(), ServerClaim::new(&url).unwrap()];
+    assert_eq!((one.hold().unwrap(), one.hold().unwrap()), (None, None));
+    let holder = other.hold().unwrap().unwrap();
+    assert!(holder.starts_with("the machine of PostgreSQL, since 20"), "{holder}");
+    let lose = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+        WHERE application_name = 'zenovay server' AND datname = current_database()";
+    postgres::connect(&url).batch_execute(lose).unwrap();
+    assert_eq!(other.hold().unwrap(), None);
+    assert!(one.hold().unwrap().is_some(), "it is lost, and is told");
+    assert!(!format!("{one:?}").contains("secret-of-nobody"));
+}
+
+/// Sabotage: ask for nothing that is remembered, or let keys in by memory, too.
+#[test]
+fn hits_go_on_with_what_is_known_while_the_database_is_away() {
+    let (harness, [store, ..]) = three();
+    let ann = user(&store, 1);
+    let team = team(&store, 1, ann, Plan::Pro);
+    let code = TrackingCode::from_random_bytes([1; 11]);
+    let website = NewWebsite::new(WebsiteId::from_random_bytes([1; 16]), team, "a.example", code.clone());
+    store.create_website(&website, &PlanTable::default(), NOW).unwrap();
+    let token = KeyFormat::ZENOVAY.generate_with(&mut rand::rng());
+    let new = NewKey::new(KeyId::from_random_bytes([1; 16]), &token, KeyKind::Personal(ann), "k", Scopes::FULL_ACCESS);
+    store.create_key(&new, NOW).unwrap();
+    let directory = CachedDirectory::new(Arc::new(store) as Arc<dyn Store>);
+    assert!(directory.website_of_hit(&code, NOW).unwrap().is_some());
+    assert!(directory.credential(&token.digest()).unwrap().is_some());
+    assert_eq!(directory.plan_of_hit(team).unwrap(), Some(Plan::Pro));
+    let name = harness.url.split('/').nth(3).unwrap().split('?').next().unwrap().to_owned();
+    let mut other = postgres::connect(&harness.url.replace(&name, "postgres"));
+    other.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).unwrap();
+    let lose = format!("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{name}'");
+    other.batch_execute(&lose).unwrap();
+    let later = NOW.plus_millis(60_000);
+    assert_eq!(directory.website_of_hit(&code, later).unwrap().unwrap().id, website.id);
+    assert_eq!(directory.plan_of_hit(team).unwrap(), Some(Plan::Pro));
+    let away = |error| matches!(error, StoreError::Unavailable(_));
+    assert!(directory.website_of_hit(&TrackingCode::from_random_bytes([2; 11]), later).is_err_and(away));
+    assert!(directory.credential(&token.digest()).is_err_and(away), "a key is never let in by memory");
+    other.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).unwrap();
+    until(|| directory.credential(&token.digest()).is_ok());
+    postgres::connect(&harness.url).batch_execute("DELETE FROM websites").unwrap();
+    until(|| directory.website_of_hit(&code, later.plus_millis(1)).is_ok_and(|found| found.is_none()));
 }
 
 /// The version moves by triggers, so it does not matter which program writes.

@@ -77,7 +77,7 @@ pub async fn plan_of_hit(state: &AppState, team: TeamId, now: Timestamp) -> Resu
         return Ok(plan);
     }
     let directory = Arc::clone(&state.directory);
-    let found = web::block(move || directory.plan(team)).await;
+    let found = web::block(move || directory.plan_of_hit(team)).await;
     found.unwrap_or_else(|_panicked| Err(StoreError::Unavailable("a look-up ended in a panic".into())))
 }
 

@@ -41,8 +41,8 @@ pub(super) fn address(url: &str) -> Result<String> {
     if url.cannot_be_a_base() || url.fragment().is_some() {
         return Err(invalid("it is not the URL of a database"));
     }
-    if url.path().trim_start_matches('/').contains('/') {
-        return Err(invalid("the name of the database contains a /"));
+    if url.path().trim_start_matches('/').contains(['/', '@']) {
+        return Err(invalid("the name of the database contains a / or an @"));
     }
     let is_given = |name: &str| url.query_pairs().any(|(given, _)| given == name);
     let added: Vec<String> =
@@ -86,6 +86,7 @@ mod tests {
             "mysql://ann:secret@db.example/z",
             "ann:secret@db.example",
             "postgres://ann:secret@db.example/a/b",
+            "postgres://ann:5/secret@db.example",
             "postgres://ann:secret@db.example/z#x",
             "",
         ];

@@ -2,8 +2,11 @@
 
 mod address;
 mod check;
+mod claim;
+mod copy;
 mod errors;
 mod pool;
+mod reach;
 // The queries, which are the same for every database; `super` tells them which one it is.
 #[path = "../sql/clock.rs"]
 mod clock;
@@ -42,12 +45,14 @@ mod websites;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
+pub use self::claim::ServerClaim;
+pub use self::copy::{CopiedRows, CopyError, PostgresSnapshot, copy_to_postgres};
 use self::errors::explained;
 use self::failed::Done;
 use self::migrations::migrate;
@@ -66,11 +71,17 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 /// How long a caller waits for a connection, and a change for the one before it.
 const WAIT: Duration = Duration::from_secs(5);
 
+/// How long a caller waits for a connection that asks for the version of the data, which each request does.
+const VERSION_WAIT: Duration = Duration::from_secs(1);
+
 /// How long one statement may take, and how long the server waits for the next one in a transaction.
 const STATEMENT: Duration = Duration::from_secs(15);
 
 /// How long whoever opens the store waits for a program that brings the schema up to date.
 const MIGRATION: Duration = Duration::from_secs(120);
+
+/// How soon a server that could not be reached is tried again by whoever waits for it.
+const RETRY: Duration = Duration::from_millis(250);
 
 /// The oldest version of the server, as it numbers them.
 const SERVER_MIN: i32 = 150_000;
@@ -88,6 +99,9 @@ const VERSION_CONNECTIONS: u32 = 2;
 /// transaction. It is of one database: the number means nothing to others.
 const LOCK: i64 = 0x007a_656e_6f76_6179;
 
+/// The lock that the one server on a database holds.
+const SERVER_LOCK: i64 = LOCK + 1;
+
 /// The store in a PostgreSQL database (15 or newer), which any number of processes on any number of machines may have open.
 ///
 /// One change is made at a time, whoever makes it, as in [`SqliteStore`](crate::SqliteStore): a transaction that changes
@@ -98,7 +112,7 @@ const LOCK: i64 = 0x007a_656e_6f76_6179;
 ///
 /// Every method blocks: it waits for the network, for one of twelve connections, and for other changes, each up to 5 seconds; a
 /// statement ends after 15 seconds. A connection that was lost is replaced; a server that cannot be reached is
-/// [`Unavailable`](StoreError::Unavailable). Call it outside an async executor's workers, as with
+/// [`Unavailable`](StoreError::Unavailable), and while it is, most callers are told so at once. Call it outside an async executor's workers, as with
 /// `tokio::task::spawn_blocking`.
 ///
 /// PostgreSQL does not store the character U+0000: text with it is [`Invalid`](StoreError::Invalid).
@@ -143,16 +157,18 @@ impl PostgresStore {
     /// [`StoreError::Unavailable`] when the server cannot be reached, refuses, is older than PostgreSQL 15 or is a standby.
     pub fn open(url: &str) -> Result<Self> {
         let address = address::address(url)?;
-        let mut first = PgConnection::establish(&address).map_err(explained)?;
-        check_server(&mut first)?;
+        let mut first = connect(&address)?;
         set_limits(&mut first, MIGRATION).map_err(explained)?;
-        in_write_transaction(&mut first, migrate)?;
+        in_write_transaction(&mut first, migrate).map_err(|failed| match failed.into() {
+            StoreError::Unavailable(cause) => StoreError::Unavailable(errors::told(&cause.to_string()).into()),
+            other => other,
+        })?;
         drop(first);
         let opener = opener()?;
         let shared = Shared {
-            pool: Pool::new(&opener, &address, CONNECTIONS, set_up),
-            counting: Pool::new(&opener, &address, COUNTING_CONNECTIONS, set_up_counting),
-            version: Pool::new(&opener, &address, VERSION_CONNECTIONS, set_up),
+            pool: Pool::new(&opener, &address, CONNECTIONS, WAIT, set_up),
+            counting: Pool::new(&opener, &address, COUNTING_CONNECTIONS, WAIT, set_up_counting),
+            version: Pool::new(&opener, &address, VERSION_CONNECTIONS, VERSION_WAIT, set_up),
             known: Known::default(),
         };
         Ok(Self { shared: Arc::new(shared), standing: None })
@@ -187,6 +203,48 @@ impl DataVersion for PostgresStore {
     fn own_changes(&self) -> u64 {
         self.shared.known.own_changes.load(Ordering::Acquire)
     }
+}
+
+/// Whether a [`PostgresStore`] understands the URL; asks no server.
+///
+/// # Errors
+/// [`StoreError::Invalid`], which repeats nothing of the URL.
+pub fn check_postgres_url(url: &str) -> Result<()> {
+    address::address(url).map(drop)
+}
+
+/// Waits as long as `patience` for the server of a [`PostgresStore`] at `url` when it cannot be reached or does not serve yet. `waiting`
+/// is told once why. Changes nothing in the database.
+///
+/// # Errors
+/// As [`PostgresStore::open`]; at once when the server refuses, as for a wrong password.
+pub fn wait_for_postgres(url: &str, patience: Duration, waiting: &mut dyn FnMut(&str)) -> Result<()> {
+    let address = address::address(url)?;
+    let began = Instant::now();
+    let mut is_told = false;
+    loop {
+        match PgConnection::establish(&address) {
+            Ok(mut conn) => return check_server(&mut conn),
+            Err(error) => {
+                let (is_passing, told) = (errors::is_passing(&error.to_string()), errors::told(&error.to_string()));
+                if !is_passing || began.elapsed() >= patience {
+                    return Err(explained(told));
+                }
+                if !is_told {
+                    waiting(&told);
+                    is_told = true;
+                }
+                std::thread::sleep(RETRY);
+            }
+        }
+    }
+}
+
+/// A connection to a server that the store works on.
+fn connect(address: &str) -> Result<PgConnection> {
+    let mut conn = PgConnection::establish(address).map_err(|error| explained(errors::told(&error.to_string())))?;
+    check_server(&mut conn)?;
+    Ok(conn)
 }
 
 /// Refuses a server that the store does not work on.

@@ -2,20 +2,32 @@
 
 use std::panic::catch_unwind;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use diesel::PgConnection;
 use diesel::prelude::QueryResult;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, NopErrorHandler};
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, PooledConnection};
 use scheduled_thread_pool::{OnPoolDropBehavior, ScheduledThreadPool};
 
-use super::WAIT;
 use super::errors::explained;
 use super::failed::Done;
+use super::reach::{Reach, Told};
 use crate::{Result, StoreError};
 
 type SetUp = fn(&mut PgConnection) -> QueryResult<()>;
 
-pub(super) struct Pool(diesel::r2d2::Pool<ConnectionManager<PgConnection>>);
+/// How long is waited before it is looked whether the server refused meanwhile.
+const STEP: Duration = Duration::from_millis(50);
+
+/// While the server cannot be reached it is tried at intervals that grow to half of this.
+const OPENING: Duration = Duration::from_secs(2);
+
+pub(super) struct Pool {
+    connections: diesel::r2d2::Pool<ConnectionManager<PgConnection>>,
+    reach: Arc<Reach>,
+    /// How long a caller waits for a connection.
+    wait: Duration,
+}
 
 /// The threads on which the connections of a store are opened.
 ///
@@ -32,25 +44,53 @@ pub(super) fn opener() -> Result<Arc<ScheduledThreadPool>> {
 }
 
 impl Pool {
-    /// A pool of at most so many connections to `address`, each made ready by `set_up`. Opens none yet.
-    pub(super) fn new(opener: &Arc<ScheduledThreadPool>, address: &str, connections: u32, set_up: SetUp) -> Self {
+    /// A pool of at most so many connections to `address`, each made ready by `set_up`, for which a caller waits as long as `wait`.
+    /// Opens none yet.
+    pub(super) fn new(
+        opener: &Arc<ScheduledThreadPool>,
+        address: &str,
+        connections: u32,
+        wait: Duration,
+        set_up: SetUp,
+    ) -> Self {
+        let reach = Arc::new(Reach::default());
         let pool = diesel::r2d2::Pool::builder()
             .thread_pool(Arc::clone(opener))
             .max_size(connections)
             .min_idle(Some(0))
             .test_on_check_out(true)
-            .connection_timeout(WAIT)
+            .connection_timeout(OPENING)
             .connection_customizer(Box::new(Settings(set_up)))
             // Who waits for the connection is told.
-            .error_handler(Box::new(NopErrorHandler))
+            .error_handler(Box::new(Told(Arc::clone(&reach))))
             .build_unchecked(ConnectionManager::new(address));
-        Self(pool)
+        Self { connections: pool, reach, wait }
     }
 
     /// Runs `work` on a connection, when one is free. One whose transaction could not be ended, or that `work` panicked on, is
     /// closed.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut PgConnection) -> Done<T>) -> Done<T> {
-        work(&mut *self.0.get().map_err(explained)?)
+        work(&mut *self.lend()?)
+    }
+
+    /// A connection. Where the last callers got none, the next ones take what is free and do not wait, but for one now and then.
+    fn lend(&self) -> Done<PooledConnection<ConnectionManager<PgConnection>>> {
+        let started = Instant::now();
+        if let Some(cause) = self.reach.refusal(started) {
+            let free = self.connections.try_get().inspect(|_| self.reach.is_there());
+            return free.ok_or_else(|| explained(cause).into());
+        }
+        let failures = self.reach.failures();
+        loop {
+            match self.connections.get_timeout(STEP) {
+                Ok(connection) => {
+                    self.reach.is_there();
+                    return Ok(connection);
+                }
+                Err(_) if self.reach.failures() == failures && started.elapsed() < self.wait => {}
+                Err(_) => return Err(explained(self.reach.is_away(failures, Instant::now())).into()),
+            }
+        }
     }
 }
 

@@ -4,6 +4,8 @@ mod check;
 mod errors;
 #[cfg(test)]
 mod full_disk_tests;
+#[cfg(feature = "postgres")]
+pub(crate) mod lines;
 mod pool;
 mod reserve;
 // The queries, which are the same for every database; `super` tells them which one it is.

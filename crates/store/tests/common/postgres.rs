@@ -1,11 +1,11 @@
 //! A PostgreSQL server for the tests of a process, and a database for each of them. It listens on a socket in its own directory
 //! and on no port, and ends with the process, however that ends.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,7 +13,8 @@ use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 use zenovay_store::PostgresStore;
 
-/// Runs the server until whoever started it closes its standard input, as the system does when a process is killed.
+/// Runs the server until whoever started it closes its standard input, as the system does when a process is killed. Meanwhile it does
+/// what it is told there, a word a line.
 const RUN: &str = r#"
 set -eu
 bin=$1 dir=$2
@@ -26,19 +27,32 @@ finish() {
 trap finish EXIT
 trap 'exit 1' INT TERM HUP
 "$bin/initdb" -D "$dir/data" -A trust -U postgres -E UTF8 --locale=C -N --no-instructions
-"$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c unix_socket_permissions=0777 -c max_connections=400 \
-    -c fsync=off -c full_page_writes=off -c shared_buffers=32MB -c autovacuum=off &
-server=$!
-until "$bin/pg_isready" -q -h "$dir" -U postgres; do kill -0 "$server"; sleep 0.05; done
+start() {
+    "$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c unix_socket_permissions=0777 -c max_connections=400 \
+        -c fsync=off -c full_page_writes=off -c shared_buffers=32MB -c autovacuum=off &
+    server=$!
+    until "$bin/pg_isready" -q -h "$dir" -U postgres; do kill -0 "$server"; sleep 0.05; done
+}
+start
 is_ready=yes
 echo ready >&3
-cat >/dev/null
+while read -r word; do
+    case $word in
+    crash) kill -QUIT "$server"; wait "$server" || true; server= ;;
+    start) start ;;
+    stop) kill -STOP "$server" $(pgrep -P "$server") ;;
+    go-on) kill -CONT "$server" $(pgrep -P "$server") ;;
+    esac
+    echo ready >&3
+done
 "#;
 
-struct Server {
+/// A server that ends with this.
+pub(crate) struct Server {
     dir: PathBuf,
     /// Its standard input is closed when the process ends.
-    _shell: Child,
+    shell: Child,
+    output: BufReader<ChildStdout>,
 }
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
@@ -57,7 +71,8 @@ fn programs() -> PathBuf {
 }
 
 impl Server {
-    fn start() -> Self {
+    /// A server of a test's own, which may end before the test does.
+    pub(crate) fn start() -> Self {
         // Short: the path of a socket has at most 107 bytes.
         let dir = tempfile::Builder::new().prefix("zenovay-pg-").tempdir_in("/tmp").unwrap().keep();
         let log = std::fs::File::create(dir.join("log")).unwrap();
@@ -78,13 +93,37 @@ impl Server {
             output.read_to_string(&mut answer).unwrap();
             panic!("PostgreSQL did not start: {answer}");
         }
-        Self { dir, _shell: child }
+        Self { dir, shell: child, output }
+    }
+
+    /// The URL of its first database.
+    pub(crate) fn url(&self) -> String {
+        url_in(&self.dir, "postgres")
+    }
+
+    /// Ends it as a crash does (`crash`), starts it again (`start`), stops its processes (`stop`) or lets them go on (`go-on`).
+    pub(crate) fn tell(&mut self, word: &str) {
+        writeln!(self.shell.stdin.as_mut().unwrap(), "{word}").unwrap();
+        let mut answer = String::new();
+        self.output.read_line(&mut answer).unwrap();
+        assert_eq!(answer, "ready\n", "{word}");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        self.shell.wait().unwrap();
     }
 }
 
 /// The URL of a database of the server.
 fn url(name: &str) -> String {
-    format!("postgres://postgres:secret-of-nobody@/{name}?host={}", SERVER.dir.display())
+    url_in(&SERVER.dir, name)
+}
+
+fn url_in(dir: &Path, name: &str) -> String {
+    format!("postgres://postgres:secret-of-nobody@/{name}?host={}", dir.display())
 }
 
 /// A connection to a database that did not come from a store.
