@@ -8,7 +8,7 @@ use zenovay_domain::{
 use zenovay_query::{Budget, QueryError};
 
 use crate::head::SiteHead;
-use crate::segment::{Coded, ColumnId, Segment, SegmentError, Values, damaged};
+use crate::segment::{Coded, ColumnId, Rows, Segment, SegmentError, Values, damaged};
 use crate::state::State;
 
 /// What a row of a row group takes while its columns are read, about.
@@ -97,7 +97,7 @@ fn read_group(
         Ok(places.iter().map(|&place| numbers[codes[place] as usize]).collect())
     };
     let times = segment.read_at(group, rows.clone()).map_err(damaged)?;
-    let kinds = segment.read_kinds(group, rows.clone()).map_err(damaged)?;
+    let kinds = segment.read_kinds(group, &Rows::all(rows.clone())).map_err(damaged)?;
     let Coded { codes: sessions, values: Values::Ids(session_ids) } = read(ColumnId::Session)? else {
         return Err(damaged(segment.error("ids are not numbers")));
     };

@@ -93,7 +93,7 @@ pub fn column_chunk(chunk: &[u8]) -> bool {
         if column == ColumnId::At {
             return segment::times(pages, rows);
         }
-        let coded = segment::coded(pages, column, rows, count)?;
+        let coded = segment::coded(pages, column, &segment::Rows::all(rows), count)?;
         Ok::<_, String>(coded.codes.into_iter().map(i64::from).collect())
     };
     let Ok(all) = read(0..count) else { return false };

@@ -6,7 +6,7 @@ use zenovay_domain::{Dimension, EventFlags, EventKind, SESSION_MAX_MS, SessionId
 
 use crate::RecentSession;
 use crate::head::SiteHead;
-use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, Values};
+use crate::segment::{Coded, ColumnId, Rows, Segment, SegmentError, SiteRange, Values};
 use crate::state::State;
 
 /// What is read of the first event: what another visit is told by.
@@ -115,7 +115,7 @@ fn read_group(
         start += old;
     }
     let rows = start..end;
-    let kinds = segment.read_kinds(group, rows.clone())?;
+    let kinds = segment.read_kinds(group, &Rows::all(rows.clone()))?;
     let visitors = segment.read(group, ColumnId::Visitor, rows.clone())?;
     let ids = segment.read(group, ColumnId::Session, rows.clone())?;
     let flags = segment.read(group, ColumnId::Flags, rows.clone())?;

@@ -71,31 +71,130 @@ pub(crate) fn decode(mut data: &[u8], width: u8, count: usize, out: &mut Vec<u32
     }
     let end = out.len() + count;
     while out.len() < end {
-        let header = read_varint(&mut data)?;
         let wanted = end - out.len();
-        if header & 1 == 0 {
-            let bytes = usize::from(width.div_ceil(8));
-            let (value, rest) = data.split_at_checked(bytes).ok_or(Malformed)?;
-            data = rest;
-            let value = value.iter().rev().fold(0u32, |sum, &byte| sum << 8 | u32::from(byte));
-            let run = usize::try_from(header >> 1).unwrap_or(usize::MAX);
-            if run == 0 {
-                return Err(Malformed);
-            }
-            out.extend(std::iter::repeat_n(value, run.min(wanted)));
-        } else {
-            let groups = usize::try_from(header >> 1).unwrap_or(usize::MAX);
-            let bytes = groups.checked_mul(usize::from(width)).ok_or(Malformed)?;
-            let (packed, rest) = data.split_at_checked(bytes).ok_or(Malformed)?;
-            data = rest;
-            let codes = groups.saturating_mul(8).min(wanted);
-            if codes == 0 {
-                return Err(Malformed);
-            }
-            unpack(packed, width, codes, out);
+        let Run { start, end, codes } = Run::read(&mut data, width, 0)?;
+        let codes_of_run = (end - start).min(wanted);
+        match codes {
+            RunCodes::Same(code) => out.extend(std::iter::repeat_n(code, codes_of_run)),
+            RunCodes::Packed(packed) => unpack(packed, width, codes_of_run, out),
         }
     }
     Ok(())
+}
+
+/// Appends those of the `count` codes that `data` holds at `width` bits that are at `places`, which are ascending and below `count`,
+/// to `out`.
+pub(crate) fn decode_at(
+    mut data: &[u8],
+    width: u8,
+    count: usize,
+    places: impl Iterator<Item = usize>,
+    out: &mut Vec<u32>,
+) -> Result<(), Malformed> {
+    if width > 32 {
+        return Err(Malformed);
+    }
+    let mask = (1u64 << width) - 1;
+    let mut run: Run<'_> = Run { start: 0, end: 0, codes: RunCodes::Same(0) };
+    for place in places {
+        if place >= count {
+            return Err(Malformed);
+        }
+        while place >= run.end {
+            run = Run::read(&mut data, width, run.end)?;
+        }
+        out.push(match run.codes {
+            RunCodes::Same(code) => code,
+            RunCodes::Packed(packed) => {
+                let bit = (place - run.start) * usize::from(width);
+                let bytes = &packed[bit / 8..];
+                let window = match bytes.first_chunk::<8>() {
+                    Some(window) => *window,
+                    None => {
+                        let mut window = [0; 8];
+                        window[..bytes.len()].copy_from_slice(bytes);
+                        window
+                    }
+                };
+                (u64::from_le_bytes(window) >> (bit % 8) & mask) as u32
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Appends those of the `count` codes that `data` holds at `width` bits that are not `common` to `codes`, and their places, the first of
+/// which is `first`, to `places`.
+pub(crate) fn decode_others(
+    mut data: &[u8],
+    width: u8,
+    count: usize,
+    common: u32,
+    first: u32,
+    (places, codes): (&mut Vec<u32>, &mut Vec<u32>),
+) -> Result<(), Malformed> {
+    if width > 32 {
+        return Err(Malformed);
+    }
+    let (mut start, mut unpacked) = (0, Vec::new());
+    while start < count {
+        let run = Run::read(&mut data, width, start)?;
+        let end = run.end.min(count);
+        match run.codes {
+            RunCodes::Same(code) if code == common => {}
+            RunCodes::Same(code) => {
+                places.extend((start..end).map(|place| first + place as u32));
+                codes.extend(std::iter::repeat_n(code, end - start));
+            }
+            RunCodes::Packed(packed) => {
+                unpacked.clear();
+                unpack(packed, width, end - start, &mut unpacked);
+                for (&code, place) in unpacked.iter().zip(first + start as u32..) {
+                    if code != common {
+                        places.push(place);
+                        codes.push(code);
+                    }
+                }
+            }
+        }
+        start = end;
+    }
+    Ok(())
+}
+
+/// Codes that are the same, or packed together.
+struct Run<'a> {
+    /// The place of the first, and of the first behind them.
+    start: usize,
+    end: usize,
+    codes: RunCodes<'a>,
+}
+
+enum RunCodes<'a> {
+    Same(u32),
+    Packed(&'a [u8]),
+}
+
+impl<'a> Run<'a> {
+    /// The next run of `data`, which begins at the place `start`.
+    fn read(data: &mut &'a [u8], width: u8, start: usize) -> Result<Self, Malformed> {
+        let header = read_varint(data)?;
+        let length = usize::try_from(header >> 1).unwrap_or(usize::MAX);
+        let (bytes, places) = match header & 1 {
+            0 => (usize::from(width.div_ceil(8)), length),
+            _ => (length.checked_mul(usize::from(width)).ok_or(Malformed)?, length.saturating_mul(8)),
+        };
+        let (codes, rest) = data.split_at_checked(bytes).ok_or(Malformed)?;
+        if places == 0 {
+            return Err(Malformed);
+        }
+        *data = rest;
+        let codes = match header & 1 {
+            0 => RunCodes::Same(codes.iter().rev().fold(0, |sum, &byte| sum << 8 | u32::from(byte))),
+            _ => RunCodes::Packed(codes),
+        };
+        Ok(Self { start, end: start.saturating_add(places), codes })
+    }
 }
 
 fn unpack(packed: &[u8], width: u8, count: usize, out: &mut Vec<u32>) {
@@ -180,6 +279,7 @@ mod tests {
         fn codes_survive_the_round_trip(
             runs in prop::collection::vec((any::<u32>(), 1usize..50), 0..60),
             width in 1u8..=32,
+            every in 1usize..100,
         ) {
             let codes: Vec<u32> = runs
                 .iter()
@@ -189,7 +289,15 @@ mod tests {
             encode(&codes, width, &mut data);
             let mut read = Vec::new();
             decode(&data, width, codes.len(), &mut read).unwrap();
-            prop_assert_eq!(read, codes);
+            prop_assert_eq!(&read, &codes);
+            let mut some = Vec::new();
+            decode_at(&data, width, codes.len(), (0..codes.len()).step_by(every), &mut some).unwrap();
+            prop_assert_eq!(some, codes.iter().copied().step_by(every).collect::<Vec<_>>());
+            let common = codes.first().copied().unwrap_or(0);
+            let (mut places, mut others) = (Vec::new(), Vec::new());
+            decode_others(&data, width, codes.len(), common, 7, (&mut places, &mut others)).unwrap();
+            let expected = (7..).zip(codes).filter(|(_, code)| *code != common).unzip();
+            prop_assert_eq!((places, others), expected);
         }
 
         #[test]
@@ -197,6 +305,15 @@ mod tests {
             let mut read = Vec::new();
             if decode(&data, width, count, &mut read).is_ok() {
                 prop_assert_eq!(read.len(), count);
+            }
+            let mut some = Vec::new();
+            let places = (0..count).step_by(7);
+            if decode_at(&data, width, count, places.clone(), &mut some).is_ok() {
+                prop_assert_eq!(some.len(), places.len());
+            }
+            let (mut places, mut others) = (Vec::new(), Vec::new());
+            if decode_others(&data, width, count, 0, 0, (&mut places, &mut others)).is_ok() {
+                prop_assert!(places.len() == others.len() && places.len() <= count);
             }
         }
     }

@@ -74,7 +74,7 @@ pub(crate) use codes::CodesMeta;
 pub(crate) use digest::{DigestMeta, StoredDigest};
 pub(crate) use entry::{EntryError, StoreId, decode_meta, encode_meta, read_own, store_of};
 pub(crate) use origin::{Batches, Origin};
-pub(crate) use read::{Coded, TextColumn, Texts, Values};
+pub(crate) use read::{Coded, Rows, TextColumn, Texts, Values};
 pub(crate) use source::{HeadSource, Retain, Source};
 pub(crate) use visits::{BlockMeta, StoredVisits, VisitsError};
 pub(crate) use write::{Target, WriteError, write};

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, LazyLock};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use parquet::column::reader::{get_column_reader, get_typed_column_reader};
 use parquet::data_type::Int64Type;
 use parquet::schema::types::ColumnDescPtr;
@@ -28,6 +28,33 @@ const BUFFER_BYTES_MAX: usize = 1 << 20;
 thread_local! {
     /// What stands behind row groups is read into it: new memory would be cleared for each of them.
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// So are the pages of columns.
+    static PAGES: Cell<BytesMut> = Cell::default();
+}
+
+/// Rows of a row group: those in a range, or some of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Rows<'a> {
+    range: Range<usize>,
+    /// Their places after the beginning of the range, ascending.
+    some: Option<&'a [u32]>,
+}
+
+impl<'a> Rows<'a> {
+    /// All in `range`.
+    pub(crate) fn all(range: Range<usize>) -> Self {
+        Self { range, some: None }
+    }
+
+    /// Those at the places `some` after the beginning of `range`, ascending; all of it when there are none.
+    pub(crate) fn some(range: Range<usize>, some: Option<&'a [u32]>) -> Self {
+        Self { range, some }
+    }
+
+    /// How many they are.
+    pub(crate) fn len(&self) -> usize {
+        self.some.map_or(self.range.len(), <[u32]>::len)
+    }
 }
 
 /// The codes of some rows, and what they stand for.
@@ -160,15 +187,35 @@ impl Segment {
     /// The codes of the rows `rows` of a row group, and its whole dictionary. Pages without such rows stay packed. Every
     /// code has a value. Of a column that the file does not have all values are empty.
     pub(crate) fn read(&self, group: u32, column: ColumnId, rows: Range<usize>) -> Result<Coded, SegmentError> {
+        self.read_some(group, column, &Rows::all(rows))
+    }
+
+    /// The same of some rows.
+    pub(crate) fn read_some(&self, group: u32, column: ColumnId, rows: &Rows<'_>) -> Result<Coded, SegmentError> {
         let Some(chunk) = self.chunk(group, column)? else { return Ok(Coded::absent(column, rows.len())) };
-        let pages = self.pages(column, chunk)?;
-        coded(pages, column, rows, self.group_rows(group)).map_err(|what| self.damaged(group, column, &what))
+        self.with_pages(column, chunk, |pages| {
+            coded(pages, column, rows, self.group_rows(group)).map_err(|what| self.damaged(group, column, &what))
+        })
+    }
+
+    /// The places after the beginning of `rows` of those that have a string in a column, with their codes and the whole dictionary.
+    pub(crate) fn read_with_text(
+        &self,
+        group: u32,
+        column: ColumnId,
+        rows: Range<usize>,
+    ) -> Result<(Vec<u32>, Coded), SegmentError> {
+        let Some(chunk) = self.chunk(group, column)? else { return Ok((Vec::new(), Coded::absent(column, 0))) };
+        self.with_pages(column, chunk, |mut pages| {
+            with_text(&mut pages, column, rows, self.group_rows(group))
+                .map_err(|what| self.damaged(group, column, &what))
+        })
     }
 
     /// The columns of the rows `rows` of a row group that every query reads.
     pub(crate) fn read_base(&self, group: u32, rows: Range<usize>) -> Result<(BaseRows, Ids), SegmentError> {
         let at = self.read_at(group, rows.clone())?;
-        let kind = self.read_kinds(group, rows.clone())?;
+        let kind = self.read_kinds(group, &Rows::all(rows.clone()))?;
         let ids = |column| match self.read(group, column, rows.clone())? {
             Coded { codes, values: Values::Ids(ids) } => Ok((codes, ids)),
             _ => Err(self.error("ids are not numbers")),
@@ -184,8 +231,8 @@ impl Segment {
     }
 
     /// The kinds of the rows `rows` of a row group.
-    pub(crate) fn read_kinds(&self, group: u32, rows: Range<usize>) -> Result<Vec<u8>, SegmentError> {
-        let Coded { codes, values: Values::Texts(names) } = self.read(group, ColumnId::Kind, rows)? else {
+    pub(crate) fn read_kinds(&self, group: u32, rows: &Rows<'_>) -> Result<Vec<u8>, SegmentError> {
+        let Coded { codes, values: Values::Texts(names) } = self.read_some(group, ColumnId::Kind, rows)? else {
             return Err(self.error("column `event_type` has no names"));
         };
         kinds(&codes, &names).map_err(|what| self.error(what))
@@ -201,7 +248,8 @@ impl Segment {
         let damaged = |what: &str| self.damaged(group, column, what);
         let mut pages = self.pages(column, chunk)?;
         let page = pages.next_packed().ok_or_else(|| damaged("has no dictionary"))?;
-        let codes = codes(&mut pages, 0..rows, rows, page.meta.values as usize).map_err(|what| damaged(&what))?;
+        let codes =
+            codes(&mut pages, &Rows::all(0..rows), rows, page.meta.values as usize).map_err(|what| damaged(&what))?;
         Ok(TextColumn { codes, texts: PendingTexts::Packed(page) })
     }
 
@@ -210,13 +258,14 @@ impl Segment {
         &self,
         group: u32,
         column: ColumnId,
-        rows: Range<usize>,
+        rows: &Rows<'_>,
     ) -> Result<Vec<u32>, SegmentError> {
         let Some(chunk) = self.chunk(group, column)? else { return Ok(vec![0; rows.len()]) };
         let damaged = |what: &str| self.damaged(group, column, what);
-        let mut pages = self.pages(column, chunk)?;
-        let page = pages.next_packed().ok_or_else(|| damaged("has no dictionary"))?;
-        codes(&mut pages, rows, self.group_rows(group), page.meta.values as usize).map_err(|what| damaged(&what))
+        self.with_pages(column, chunk, |mut pages| {
+            let page = pages.next_packed().ok_or_else(|| damaged("has no dictionary"))?;
+            codes(&mut pages, rows, self.group_rows(group), page.meta.values as usize).map_err(|what| damaged(&what))
+        })
     }
 
     /// How long the dictionary of a column is when it is unpacked: of strings about what they take in memory.
@@ -454,6 +503,35 @@ impl Segment {
         Ok(())
     }
 
+    /// Hands the pages of `chunk`, which is a chunk of `column`, to `take`, when its bytes are those that were written. Memory is used again
+    /// when nothing of the pages is kept.
+    fn with_pages<T>(
+        &self,
+        column: ColumnId,
+        chunk: &ChunkMeta,
+        take: impl FnOnce(Pages) -> Result<T, SegmentError>,
+    ) -> Result<T, SegmentError> {
+        // Files of earlier versions are read until they are written anew.
+        if chunk.pages.is_empty() {
+            return take(self.pages(column, chunk)?);
+        }
+        // Nobody else has it, also when `take` reads.
+        let mut buffer = PAGES.take();
+        let count = chunk.bytes as usize;
+        if buffer.len() < count {
+            buffer.resize(count, 0);
+        }
+        let filled = self.fill(&mut buffer[..count], chunk.offset, chunk.hash);
+        let buffer = buffer.freeze();
+        let taken = filled.and_then(|()| take(Pages::new(buffer.slice(..count), chunk.pages.clone())));
+        if buffer.len() <= BUFFER_BYTES_MAX
+            && let Ok(buffer) = buffer.try_into_mut()
+        {
+            PAGES.set(buffer);
+        }
+        taken
+    }
+
     /// The pages of `chunk`, which is a chunk of `column` or its beginning, when its bytes are those that were written.
     fn pages(&self, column: ColumnId, chunk: &ChunkMeta) -> Result<Pages, SegmentError> {
         let bytes = Bytes::from(self.bytes(chunk.offset, chunk.bytes, chunk.hash)?);
@@ -486,20 +564,90 @@ pub(crate) fn times(pages: Pages, rows: Range<usize>) -> Result<Vec<i64>, String
     Ok(values)
 }
 
-/// The codes of the rows `rows` in the pages of a column of a row group of `group_rows` rows, and the dictionary.
-pub(crate) fn coded(
-    mut pages: Pages,
-    column: ColumnId,
-    rows: Range<usize>,
-    group_rows: usize,
-) -> Result<Coded, String> {
+/// The codes of `rows` in the pages of a column of a row group of `group_rows` rows, and the dictionary.
+pub(crate) fn coded(mut pages: Pages, column: ColumnId, rows: &Rows<'_>, group_rows: usize) -> Result<Coded, String> {
     let values = first_dictionary(column, &mut pages)?;
     let codes = codes(&mut pages, rows, group_rows, values.len())?;
     Ok(Coded { codes, values })
 }
 
-/// The codes of the rows `rows` in the pages behind a dictionary of `values` values; each is one of it.
-fn codes(pages: &mut Pages, rows: Range<usize>, group_rows: usize, values: usize) -> Result<Vec<u32>, String> {
+/// The codes of `rows` in the pages behind a dictionary of `values` values; each is one of it.
+fn codes(pages: &mut Pages, rows: &Rows<'_>, group_rows: usize, values: usize) -> Result<Vec<u32>, String> {
+    let codes = match rows.some {
+        None => codes_between(pages, rows.range.clone(), group_rows)?,
+        Some(some) => codes_at(pages, rows.range.start, some, group_rows)?,
+    };
+    // The highest first: that is a loop without a way out, of many codes at a time.
+    let highest = codes.iter().fold(0, |highest, &code| code.max(highest));
+    if codes.len() != rows.len() || (!codes.is_empty() && highest as usize >= values) {
+        return Err("does not fit its rows".to_owned());
+    }
+    Ok(codes)
+}
+
+/// The places after the beginning of `rows` of those that have a string in the pages of a column, with their codes and the dictionary.
+fn with_text(
+    pages: &mut Pages,
+    column: ColumnId,
+    rows: Range<usize>,
+    group_rows: usize,
+) -> Result<(Vec<u32>, Coded), String> {
+    let values = first_dictionary(column, pages)?;
+    let Values::Texts(texts) = &values else { return Err("has no strings".to_owned()) };
+    let empty = (0..).take(texts.len()).find(|&code| texts.get(code).is_empty());
+    let Some(empty) = empty else {
+        let coded = codes(pages, &Rows::all(rows.clone()), group_rows, values.len())?;
+        return Ok(((0..).take(rows.len()).collect(), Coded { codes: coded, values }));
+    };
+    let (mut places, mut codes, mut page_start) = (Vec::new(), Vec::new(), 0);
+    while page_start < rows.end {
+        let Some(page) = pages.next_packed() else { return Err("ends early".to_owned()) };
+        let count = (page.meta.values as usize).min(group_rows);
+        let page_end = page_start + count;
+        if page_end > rows.start {
+            let unpacked = page.unpack().ok_or("has a damaged page")?;
+            let (&width, packed) = unpacked.split_first().ok_or("has an empty page")?;
+            let first = u32::try_from(page_start).map_err(|error| error.to_string())?;
+            hybrid::decode_others(packed, width, count, empty, first, (&mut places, &mut codes))
+                .map_err(|_| "has malformed codes")?;
+        }
+        page_start = page_end;
+    }
+    let start = places.partition_point(|&place| (place as usize) < rows.start);
+    let end = places.partition_point(|&place| (place as usize) < rows.end);
+    let codes = codes[start..end].to_vec();
+    if codes.iter().copied().max().is_some_and(|highest| highest as usize >= values.len()) {
+        return Err("does not fit its rows".to_owned());
+    }
+    let first = u32::try_from(rows.start).map_err(|error| error.to_string())?;
+    let places = places[start..end].iter().map(|place| place - first).collect();
+    Ok((places, Coded { codes, values }))
+}
+
+/// The codes of the rows at the places `some` after `first`. Pages without any of them stay packed.
+fn codes_at(pages: &mut Pages, first: usize, some: &[u32], group_rows: usize) -> Result<Vec<u32>, String> {
+    let mut codes = Vec::with_capacity(some.len());
+    let (mut rest, mut page_start) = (some, 0);
+    while let Some(&next) = rest.first() {
+        let Some(page) = pages.next_packed() else { return Err("ends early".to_owned()) };
+        let count = (page.meta.values as usize).min(group_rows);
+        let page_end = page_start + count;
+        if first + next as usize >= page_end {
+            page_start = page_end;
+            continue;
+        }
+        let (here, behind) = rest.split_at(rest.partition_point(|&place| first + (place as usize) < page_end));
+        let unpacked = page.unpack().ok_or("has a damaged page")?;
+        let (&width, packed) = unpacked.split_first().ok_or("has an empty page")?;
+        let places = here.iter().map(|&place| (first + place as usize).saturating_sub(page_start));
+        hybrid::decode_at(packed, width, count, places, &mut codes).map_err(|_| "has malformed codes")?;
+        (rest, page_start) = (behind, page_end);
+    }
+    Ok(codes)
+}
+
+/// The codes of the rows `rows`.
+fn codes_between(pages: &mut Pages, rows: Range<usize>, group_rows: usize) -> Result<Vec<u32>, String> {
     let mut codes = Vec::with_capacity(rows.len());
     let mut page_start = 0;
     while page_start < rows.end {
@@ -522,11 +670,6 @@ fn codes(pages: &mut Pages, rows: Range<usize>, group_rows: usize, values: usize
             codes.drain(first..(first + rows.start - page_start).min(codes.len()));
         }
         page_start = page_end;
-    }
-    // The highest first: that is a loop without a way out, of many codes at a time.
-    let highest = codes.iter().copied().max();
-    if codes.len() != rows.len() || highest.is_some_and(|highest| highest as usize >= values) {
-        return Err("does not fit its rows".to_owned());
     }
     Ok(codes)
 }

@@ -308,7 +308,7 @@ impl Long<'_> {
     }
 
     /// Whether most events are counted, as far as can be told.
-    fn chooses_most(&self, group_by: &GroupBy) -> bool {
+    pub(super) fn chooses_most(&self, group_by: &GroupBy) -> bool {
         let filter = &self.query.filter;
         let is_open = *filter == Filter::default() || matches!(filter, Filter::Kind(EventKind::Pageview));
         is_open && group_by.include_empty

@@ -16,7 +16,10 @@ use super::pairs::DistinctPairs;
 use super::walk::{IdMap, Long, codes_of};
 use super::{RowColumns, RowNeeds, Section, VisitNeeds, Visits};
 use crate::matching::Matcher;
-use crate::{Budget, ColumnSet, Condition, Dictionary, Field, Filter, FilterLevel, GroupBy, NO_ROW, Order, QueryError};
+use crate::{
+    Budget, ColumnSet, Condition, Dictionary, Field, Filter, FilterLevel, GroupBy, NO_ROW, Order, Query, QueryError,
+    Question,
+};
 
 /// Conditions that are told from each other for rows that wait.
 const CONDITIONS_MAX: usize = 32;
@@ -29,6 +32,10 @@ pub(super) struct ByColumns<'q> {
     filter: &'q Filter,
     /// Fields of the row.
     of_rows: ColumnSet,
+    /// Those of them that choose the rows.
+    choosing: ColumnSet,
+    /// Whether kinds choose the rows together with something else: where all conditions must pass, they can be looked at last.
+    kinds_choose: bool,
     /// Fields of the session.
     of_sessions: ColumnSet,
 }
@@ -52,6 +59,8 @@ struct WaitingRow {
 
 /// Marks another event than a pageview beside its place. No section has as many strings.
 const IS_OTHER: u32 = 1 << 31;
+/// As many visitors are looked at together before their pairs are added.
+const LOOKED_AT: usize = 256;
 /// Stands for the group of a place that is not counted.
 const LEFT_OUT: u32 = NONE - 1;
 
@@ -72,15 +81,26 @@ impl<'q> ByColumns<'q> {
         if filter.conditions().count() > CONDITIONS_MAX {
             return None;
         }
-        let of_rows = ColumnSet::EMPTY.with(field);
-        let mut asked = Self { group_by, field, filter, of_rows, of_sessions: ColumnSet::EMPTY };
+        let mut choosing = ColumnSet::EMPTY;
+        if !group_by.include_empty {
+            choosing = choosing.with(field);
+        }
+        let kinds_choose = match filter {
+            Filter::All(filters) => filters.iter().any(|filter| has_kind(filter) && !matches!(filter, Filter::Kind(_))),
+            filter => has_kind(filter),
+        };
+        let (of_rows, of_sessions) = (ColumnSet::EMPTY.with(field), ColumnSet::EMPTY);
+        let mut asked = Self { group_by, field, filter, of_rows, choosing, kinds_choose, of_sessions };
         if has_in_session(filter) {
             return None;
         }
         for condition in filter.conditions() {
             let Field::Dimension(dimension) = condition.field else { return None };
             match place_of(condition)? {
-                Place::Row => asked.of_rows = asked.of_rows.with(dimension),
+                Place::Row => {
+                    asked.of_rows = asked.of_rows.with(dimension);
+                    asked.choosing = asked.choosing.with(dimension);
+                }
                 Place::Session => asked.of_sessions = asked.of_sessions.with(dimension),
             }
         }
@@ -89,6 +109,16 @@ impl<'q> ByColumns<'q> {
 
     fn asks_of_sessions(&self) -> bool {
         self.of_sessions != ColumnSet::EMPTY
+    }
+}
+
+/// Whether `query` asks for nothing of sessions, not even what chooses the events.
+pub(super) fn asks_of_events_alone(query: &Query) -> bool {
+    match &query.question {
+        Question::Breakdown(group_by) => {
+            ByColumns::new(&query.filter, group_by).is_some_and(|asked| !asked.asks_of_sessions())
+        }
+        _ => false,
     }
 }
 
@@ -107,6 +137,16 @@ fn has_in_session(filter: &Filter) -> bool {
         Filter::Not(filter) => has_in_session(filter),
         Filter::InSession(_) => true,
         Filter::Is(_) | Filter::Kind(_) => false,
+    }
+}
+
+/// Whether `filter` asks for a kind anywhere.
+fn has_kind(filter: &Filter) -> bool {
+    match filter {
+        Filter::All(filters) | Filter::Any(filters) => filters.iter().any(has_kind),
+        Filter::Not(filter) | Filter::InSession(filter) => has_kind(filter),
+        Filter::Is(_) => false,
+        Filter::Kind(_) => true,
     }
 }
 
@@ -212,13 +252,7 @@ impl Long<'_> {
             && let Some(facts) = self.facts_by_visits(number, asked)?
         {
             let left = self.left().unreported();
-            let needs = RowNeeds {
-                columns: asked.of_rows,
-                sessions: asked.asks_of_sessions(),
-                session_ids: !facts.split.is_empty(),
-                visitor_ids: self.stored_below.is_none(),
-            };
-            if let Some(rows) = self.source.columns(number, needs, &left)? {
+            if let Some(rows) = self.asked_columns(number, asked, &facts, &left)? {
                 let left = left.after(rows.bytes());
                 return Ok(Asked { number, rows, facts, left });
             }
@@ -233,6 +267,7 @@ impl Long<'_> {
             Ok((dimension, codes[range.clone()].to_vec()))
         };
         let rows = RowColumns {
+            rows: range.len(),
             kind: chunk.kind[range.clone()].to_vec(),
             visitor: chunk.visitor[range.clone()].to_vec(),
             session: chunk.session[range.clone()].to_vec(),
@@ -240,6 +275,82 @@ impl Long<'_> {
             section: Section { dictionaries, visitor_ids, session_ids, ..Section::default() },
         };
         Ok(Asked { number, rows, facts, left })
+    }
+
+    /// The columns that are asked for, of those rows of a section that may count or wait; `None` when they cannot be had.
+    ///
+    /// What chooses rows is read first, and the rest of the chosen rows alone.
+    fn asked_columns(
+        &self,
+        number: usize,
+        asked: &ByColumns<'_>,
+        facts: &SessionFacts,
+        left: &Budget,
+    ) -> Result<Option<RowColumns>, QueryError> {
+        let all = RowNeeds {
+            rows: None,
+            columns: asked.of_rows,
+            kinds: true,
+            visitors: true,
+            sessions: asked.asks_of_sessions(),
+            session_ids: !facts.split.is_empty(),
+            visitor_ids: self.stored_below.is_none(),
+        };
+        let has_choice = asked.choosing != ColumnSet::EMPTY || asked.kinds_choose || all.sessions;
+        if !has_choice || self.chooses_most(asked.group_by) {
+            return self.source.columns(number, all, left);
+        }
+        // Nearly all rows have no name of an event.
+        let (mut positions, mut rows) = (None, RowColumns::default());
+        if !asked.group_by.include_empty {
+            let Some((with_value, of_them)) = self.source.rows_with(number, asked.field, left)? else {
+                return Ok(None);
+            };
+            (positions, rows) = (Some(with_value), of_them);
+        }
+        let others = |columns: ColumnSet, rows: &RowColumns| {
+            let are_read = |dimension: &Dimension| !rows.columns.iter().any(|(own, _)| own == dimension);
+            columns.iter().filter(are_read).fold(ColumnSet::EMPTY, ColumnSet::with)
+        };
+        let choosing = RowNeeds {
+            rows: positions.as_deref(),
+            columns: others(asked.choosing, &rows),
+            kinds: asked.kinds_choose,
+            visitors: false,
+            visitor_ids: false,
+            ..all
+        };
+        let Some(choice) = self.source.columns(number, choosing, &left.after(rows.bytes()))? else { return Ok(None) };
+        rows.rows = choice.rows;
+        rows.add(choice);
+        let left = left.after(rows.bytes());
+        let work = Work::new(&left);
+        let test = asked_of_rows(asked, &rows, facts, &work)?;
+        let mut chosen = test.select_all(rows.rows, &RowsOf::columns(&rows), &work)?;
+        if !facts.split.is_empty() {
+            let waits = |(_, session): &(u32, &u32)| facts.is_split.contains(**session);
+            chosen.extend((0..).zip(&rows.session).filter(waits).map(|(row, _)| row));
+            chosen.sort_unstable();
+            chosen.dedup();
+        }
+        rows.keep(&chosen);
+        if let Some(positions) = &positions {
+            chosen.iter_mut().for_each(|row| *row = positions[*row as usize]);
+        }
+        if chosen.is_empty() {
+            return Ok(Some(rows));
+        }
+        let rest = RowNeeds {
+            rows: Some(&chosen),
+            columns: others(asked.of_rows, &rows),
+            kinds: !choosing.kinds,
+            sessions: false,
+            session_ids: false,
+            ..all
+        };
+        let Some(others) = self.source.columns(number, rest, &left)? else { return Ok(None) };
+        rows.add(others);
+        Ok(Some(rows))
     }
 
     /// What sessions without rows tell; `None` when there are none.
@@ -322,13 +433,16 @@ impl Long<'_> {
     ) -> Result<(), QueryError> {
         let Asked { number, rows, facts, left } = section;
         let work = Work::new(left);
-        let keys = self.keys(*number, &rows.section)?;
         let waits = |session: u32| !facts.split.is_empty() && facts.is_split.contains(session);
         for &(session, first_at) in &facts.split {
             let id = rows.section.session_ids[session as usize];
             let own = (first_at, *number, facts.passes(session));
             waiting.sessions.entry(id).and_modify(|known| *known = own.min(*known)).or_insert(own);
         }
+        if rows.rows == 0 {
+            return Ok(());
+        }
+        let keys = self.keys(*number, &rows.section)?;
         let mut split_visitors = self.split_visitors.borrow_mut();
         for (_, &visitor) in rows.session.iter().zip(&rows.visitor).filter(|(session, _)| waits(**session)) {
             split_visitors.insert(keys.of(visitor));
@@ -336,7 +450,7 @@ impl Long<'_> {
         drop(split_visitors);
         let codes = self.codes_of(&keys, part)?;
         let test = asked_of_rows(asked, rows, facts, &work)?;
-        let selected = test.select_all(rows.kind.len(), &RowsOf::columns(rows), &work)?;
+        let selected = test.select_all(rows.rows, &RowsOf::columns(rows), &work)?;
 
         let places = rows.column(asked.field)?;
         let texts = &rows.section.dictionaries[asked.field as usize].texts;
@@ -347,44 +461,65 @@ impl Long<'_> {
             Some(table) => table.group_of(&texts[place as usize]),
             None => Some(0),
         };
-        let mut groups: Vec<u32> = work.filled(NONE, texts.len())?;
-        let mut counts: Vec<[u32; 2]> = work.filled([0; 2], texts.len())?;
-        let mut alone: Vec<u32> = work.filled(0, texts.len())?;
-        let mut met: Vec<u32> = work.filled(NONE, texts.len())?;
+        let mut of_places: Vec<OfPlace> = work.filled(OfPlace::default(), texts.len())?;
         let mut alone_of_all = 0;
         let mut of_visitor: Vec<u32> = Vec::new();
-        let by_visitor = ByVisitor::new(&selected, rows, places, codes.len(), &work)?;
-        by_visitor.for_each(&work, |visitor, entries| {
-            let code = codes[visitor as usize];
-            if code == NOT_COUNTED {
-                return;
-            }
-            of_visitor.clear();
-            for &entry in entries {
-                let place = entry & !IS_OTHER;
-                let at = place as usize;
-                counts[at][usize::from(entry != place)] += 1;
-                if std::mem::replace(&mut met[at], visitor) == visitor {
-                    continue;
+        // Nobody is alone as long as nobody looked for those who are.
+        if self.shared.get().is_none() && selected.len() < codes.len() / 4 {
+            work.for_each_block(0..selected.len(), |block| {
+                for &row in &selected[block] {
+                    let (place, code) = (places[row as usize], codes[rows.visitor[row as usize] as usize]);
+                    if code == NOT_COUNTED {
+                        continue;
+                    }
+                    let known = &mut of_places[place as usize];
+                    known.counts[usize::from(rows.kind[row as usize] != PAGEVIEW)] += 1;
+                    if known.group == NONE {
+                        known.group = group_of(place, table).unwrap_or(LEFT_OUT);
+                    }
+                    if known.group != LEFT_OUT {
+                        pairs.add(known.group, code);
+                    }
                 }
-                if groups[at] == NONE {
-                    groups[at] = group_of(place, table).unwrap_or(LEFT_OUT);
+            })?;
+        } else {
+            let by_visitor = ByVisitor::new(&selected, rows, places, codes.len(), &work)?;
+            work.for_each_block(0..codes.len(), |block| {
+                for visitor in block {
+                    if visitor.is_multiple_of(LOOKED_AT) {
+                        pairs.look_at(&codes[visitor..codes.len().min(visitor + LOOKED_AT)]);
+                    }
+                    let (code, entries) = (codes[visitor], by_visitor.of(visitor));
+                    if code == NOT_COUNTED || entries.is_empty() {
+                        continue;
+                    }
+                    of_visitor.clear();
+                    for &entry in entries {
+                        let place = entry & !IS_OTHER;
+                        let known = &mut of_places[place as usize];
+                        known.counts[usize::from(entry != place)] += 1;
+                        if std::mem::replace(&mut known.met, visitor as u32) == visitor as u32 {
+                            continue;
+                        }
+                        if known.group == NONE {
+                            known.group = group_of(place, table).unwrap_or(LEFT_OUT);
+                        }
+                        if known.group == LEFT_OUT {
+                            continue;
+                        }
+                        of_visitor.push(known.group);
+                        known.alone += u32::from(code == ALONE);
+                    }
+                    match code {
+                        ALONE => alone_of_all += u64::from(!of_visitor.is_empty()),
+                        code => pairs.add_groups(&of_visitor, code),
+                    }
                 }
-                let group = groups[at];
-                if group == LEFT_OUT {
-                    continue;
-                }
-                of_visitor.push(group);
-                alone[at] += u32::from(code == ALONE);
-            }
-            match code {
-                ALONE => alone_of_all += u64::from(!of_visitor.is_empty()),
-                code => pairs.add_groups(&of_visitor, code),
-            }
-        })?;
+            })?;
+        }
         if is_first_pass {
             pairs.count_of_all(alone_of_all);
-            for ((&group, &[pageviews, others]), &alone) in groups.iter().zip(&counts).zip(&alone) {
+            for &OfPlace { group, counts: [pageviews, others], alone, .. } in &of_places {
                 if group < LEFT_OUT {
                     pairs.count_of_group(group, alone.into());
                     if let Some(table) = table {
@@ -411,6 +546,25 @@ impl Long<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// What is counted of a place in a section: together, for each row looks at all of it.
+#[derive(Clone)]
+struct OfPlace {
+    /// Its group, when that was asked for.
+    group: u32,
+    /// The visitor who was met there last.
+    met: u32,
+    /// How many visitors were met there who are in this section alone.
+    alone: u32,
+    /// Its pageviews and its other events.
+    counts: [u32; 2],
+}
+
+impl Default for OfPlace {
+    fn default() -> Self {
+        Self { group: NONE, met: NONE, alone: 0, counts: [0; 2] }
     }
 }
 
@@ -454,17 +608,11 @@ impl ByVisitor {
         Ok(Self { entries, ends })
     }
 
-    /// Calls `visit` with each visitor who has rows, and with these.
-    fn for_each(&self, work: &Work<'_>, mut visit: impl FnMut(u32, &[u32])) -> Result<(), QueryError> {
-        let mut start = 0;
-        work.for_each_block(0..self.ends.len(), |block| {
-            for (visitor, &end) in (block.start as u32..).zip(&self.ends[block]) {
-                if start < end {
-                    visit(visitor, &self.entries[start as usize..end as usize]);
-                }
-                start = end;
-            }
-        })
+    /// The rows of a visitor.
+    #[inline]
+    fn of(&self, visitor: usize) -> &[u32] {
+        let start = visitor.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.entries[start as usize..self.ends[visitor] as usize]
     }
 }
 
@@ -565,6 +713,12 @@ fn test_of(
     };
     Ok(match filter {
         Filter::All(filters) if filters.is_empty() => Test::Always,
+        // Kinds that were not read are asked for later.
+        Filter::All(filters) if rows.kind.is_empty() => {
+            let others = filters.iter().filter(|filter| !matches!(filter, Filter::Kind(_)));
+            let others = others.map(|filter| test_of(filter, number, rows, facts, work));
+            Test::All(others.collect::<Result<_, _>>()?)
+        }
         Filter::All(filters) => Test::All(each(filters)?),
         Filter::Any(filters) => Test::Any(each(filters)?),
         Filter::Not(filter) => Test::Not(Box::new(test_of(filter, number, rows, facts, work)?)),

@@ -210,6 +210,13 @@ impl DistinctPairs {
         self.list(group, code);
     }
 
+    /// Looks at what is known of `codes`, of which pairs come next: together, so that none waits for another that is far away in memory.
+    pub(super) fn look_at(&self, codes: &[u32]) {
+        let known =
+            |code: &u32| self.first.get(code.wrapping_sub(self.current.start) as usize).copied().unwrap_or(NONE);
+        std::hint::black_box(codes.iter().map(known).fold(0, |all, known| all | known));
+    }
+
     /// Adds pairs of each of `groups` and one code.
     #[inline]
     pub(super) fn add_groups(&mut self, groups: &[u32], code: u32) {

@@ -24,9 +24,15 @@ pub struct Section {
 /// What a question reads of the rows of a section, when it asks for little of them.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::exhaustive_structs, reason = "stores read it, member by member")]
-pub struct RowNeeds {
+pub struct RowNeeds<'a> {
+    /// Of which rows, by their positions, ascending; of all of them when it is `None`.
+    pub rows: Option<&'a [u32]>,
     /// [`RowColumns::columns`].
     pub columns: ColumnSet,
+    /// Whether it needs [`RowColumns::kind`].
+    pub kinds: bool,
+    /// Whether it needs [`RowColumns::visitor`].
+    pub visitors: bool,
     /// Whether it needs [`RowColumns::session`].
     pub sessions: bool,
     /// Whether it needs [`Section::session_ids`], and these.
@@ -35,15 +41,18 @@ pub struct RowNeeds {
     pub visitor_ids: bool,
 }
 
-/// Single columns of all rows of a section, in their order, heartbeats among them.
+/// Single columns of the rows of a section, in their order, heartbeats among them. Lists have a number for each row, and none when
+/// they are not needed.
 #[derive(Debug, Clone, Default)]
 #[expect(clippy::exhaustive_structs, reason = "stores make it, member by member")]
 pub struct RowColumns {
+    /// How many rows there are.
+    pub rows: usize,
     /// The kind of each row, as `EventKind as u8`.
     pub kind: Vec<u8>,
     /// The visitor code of each row.
     pub visitor: Vec<u32>,
-    /// The session code of each row, when it is needed.
+    /// The session code of each row.
     pub session: Vec<u32>,
     /// The codes of each row.
     pub columns: Vec<(Dimension, Vec<u32>)>,
@@ -62,8 +71,43 @@ impl RowColumns {
 
     /// What it takes in memory, bytes.
     pub(super) fn bytes(&self) -> usize {
-        let columns = size_of::<u32>() * (1 + self.columns.len()) * self.kind.len();
-        self.kind.len() + columns + size_of_val(&*self.session) + self.section.bytes()
+        let columns = self.columns.iter().map(|(_, codes)| size_of_val(&**codes)).sum::<usize>();
+        let lists = self.kind.len() + size_of_val(&*self.visitor) + size_of_val(&*self.session);
+        lists + columns + self.section.bytes()
+    }
+
+    /// Keeps the rows at `positions` alone.
+    pub(super) fn keep(&mut self, positions: &[u32]) {
+        fn keep<T: Copy>(list: &mut Vec<T>, positions: &[u32]) {
+            if !list.is_empty() {
+                *list = positions.iter().map(|&position| list[position as usize]).collect();
+            }
+        }
+        self.rows = positions.len();
+        keep(&mut self.kind, positions);
+        keep(&mut self.visitor, positions);
+        keep(&mut self.session, positions);
+        self.columns.iter_mut().for_each(|(_, codes)| keep(codes, positions));
+    }
+
+    /// Adds the lists, the dictionaries and the ids of `other`, which has others of the same rows.
+    pub(super) fn add(&mut self, other: Self) {
+        fn add<T>(list: &mut Vec<T>, other: Vec<T>) {
+            if list.is_empty() {
+                *list = other;
+            }
+        }
+        let Self { rows: _, kind, visitor, session, columns, section } = other;
+        add(&mut self.kind, kind);
+        add(&mut self.visitor, visitor);
+        add(&mut self.session, session);
+        add(&mut self.section.visitor_ids, section.visitor_ids);
+        add(&mut self.section.session_ids, section.session_ids);
+        let mut dictionaries = section.dictionaries;
+        for (dimension, codes) in columns {
+            self.section.dictionaries[dimension as usize] = std::mem::take(&mut dictionaries[dimension as usize]);
+            self.columns.push((dimension, codes));
+        }
     }
 }
 
@@ -258,11 +302,23 @@ pub trait Sections {
     /// When they cannot be read, or `budget` does not have the memory for them.
     fn visits(&self, number: usize, needs: VisitNeeds, budget: &Budget) -> Result<Option<Visits>, QueryError>;
 
-    /// Single columns of all rows of section `number`, when they can be had without the others.
+    /// Single columns of the rows of section `number`, when they can be had without the others.
     ///
     /// # Errors
     /// When they cannot be read, or `budget` does not have the memory for them.
-    fn columns(&self, number: usize, needs: RowNeeds, budget: &Budget) -> Result<Option<RowColumns>, QueryError>;
+    fn columns(&self, number: usize, needs: RowNeeds<'_>, budget: &Budget) -> Result<Option<RowColumns>, QueryError>;
+
+    /// The positions of the rows of section `number` that have a value in `dimension`, ascending, and of [`RowColumns`] this column alone,
+    /// when they can be had without other columns.
+    ///
+    /// # Errors
+    /// When they cannot be read, or `budget` does not have the memory for them.
+    fn rows_with(
+        &self,
+        number: usize,
+        dimension: Dimension,
+        budget: &Budget,
+    ) -> Result<Option<(Vec<u32>, RowColumns)>, QueryError>;
 
     /// The rows of section `number` with `columns`.
     ///

@@ -10,6 +10,7 @@ use zenovay_domain::{Dimension, Event, EventKind, SESSION_MAX_MS, SessionId, Tim
 use super::super::select::Scan;
 use super::super::work::{Bits, Work};
 use super::codes::{Keys, Limits, NOT_COUNTED, Part};
+use super::columns::asks_of_events_alone;
 use super::pairs::{DistinctPairs, Held, PARTS, SharedVisitors, part_of, spread};
 use super::visits::{SplitVisit, VisitNeeds, VisitTimes, Visits, VisitsPiece};
 use super::{Section, Sections, SessionShare};
@@ -61,7 +62,7 @@ pub(super) struct Long<'a> {
     pub(super) stored_below: Option<u32>,
     /// The numbers of the sections, in the order of their earliest rows.
     pub(super) by_time: Vec<usize>,
-    /// Of each section the ids of its sessions that are in others, too, in the order of ids.
+    /// Of each section the ids of its sessions that are in others, too, in the order of ids. None where nobody asks about sessions.
     split: Vec<Box<[u64]>>,
     pub(super) held: Held,
     /// `None` until it is needed.
@@ -154,7 +155,10 @@ impl<'a> Long<'a> {
             split_visitors: RefCell::default(),
             has_too_many_groups: Cell::new(false),
         };
-        long.split = long.find_split_sessions()?;
+        long.split = match asks_of_events_alone(query) {
+            true => vec![Box::default(); long.source.spans().len()],
+            false => long.find_split_sessions()?,
+        };
         long.hold(&long.held.sessions, long.split_bytes())?;
         Ok(long)
     }
