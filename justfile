@@ -70,7 +70,7 @@ test-rust:
 # The store of the metadata on a real PostgreSQL, and events on two real servers of ClickHouse, which the tests start and end.
 test-databases:
     node scripts/steady.mjs cargo --package zenovay-store --features conformance,postgres --locked --test postgres
-    node scripts/steady.mjs cargo --package zenovay-events-clickhouse --features servers --locked --test clickhouse
+    PROPTEST_CASES=16 node scripts/steady.mjs cargo --package zenovay-events-clickhouse --features servers --locked --test clickhouse
 
 # Many more random questions about events on two servers of ClickHouse: about half an hour.
 test-clickhouse QUESTIONS="10000":

@@ -1,7 +1,10 @@
 //! What can go wrong.
 
 use clickhouse::error::Error as ClientError;
+use hyper_util::client::legacy::Error as NetworkError;
 use zenovay_query::{Cause, QueryError};
+
+use crate::SharedError;
 
 /// Why the servers of ClickHouse cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +35,12 @@ pub enum OpenError {
         #[source]
         source: ServerError,
     },
+    /// What all nodes share cannot be used.
+    #[error("what the nodes share cannot be used")]
+    Shared(#[from] SharedError),
+    /// What is stored could not be asked for.
+    #[error("the events cannot be asked for")]
+    Events(#[source] QueryError),
     /// A thread could not be started.
     #[error("the threads of the store could not be started")]
     Threads(#[source] std::io::Error),
@@ -46,11 +55,13 @@ pub struct ServerError {
     pub code: Option<u32>,
     /// The words of the server or of the client.
     pub message: String,
+    /// Whether a server may have got what it was asked for.
+    pub was_sent: bool,
 }
 
 impl ServerError {
     pub(crate) fn silent(message: impl Into<String>) -> Self {
-        Self { code: None, message: message.into() }
+        Self { code: None, message: message.into(), was_sent: true }
     }
 
     /// The same as what it means for a question.
@@ -88,7 +99,13 @@ impl From<ClientError> for ServerError {
             ClientError::BadResponse(text) => code_in(text),
             _ => None,
         };
-        Self { code, message }
+        let was_sent = match &error {
+            ClientError::Network(network) => {
+                !network.downcast_ref::<NetworkError>().is_some_and(NetworkError::is_connect)
+            }
+            _ => true,
+        };
+        Self { code, message, was_sent }
     }
 }
 

@@ -156,6 +156,11 @@ fn halves(website: WebsiteId) -> (u64, u64) {
     ((id >> 64) as u64, id as u64)
 }
 
+/// The website whose id was written so.
+pub(crate) fn website_of((high, low): (u64, u64)) -> WebsiteId {
+    WebsiteId::from_bytes((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
+}
+
 /// The members of the JSON object `properties` as questions compare them: a string as it is, numbers and truth values as JSON writes
 /// them, without what is null. None when it is no object.
 fn property_values(properties: &str) -> Vec<(String, String)> {

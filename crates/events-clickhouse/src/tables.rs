@@ -1,19 +1,23 @@
 //! The tables of all shards, as one.
 
 use std::fmt;
+use std::time::Duration;
 
 use clickhouse::Row;
 use serde::Deserialize;
-use zenovay_domain::{Event, TimeRange, Timestamp, VisitorId, WebsiteId};
-use zenovay_events::NewEvent;
+use zenovay_domain::{
+    Event, EventFlags, SESSION_MAX_MS, SessionId, SessionSpan, TimeRange, Timestamp, VisitorId, WebsiteId,
+};
+use zenovay_events::{NewEvent, RecentSession};
 use zenovay_query::{Answer, Budget, Query, QueryError};
 
 use crate::answers::Asked;
-use crate::plan::Source;
-use crate::row::{NewRow, StoredRow};
+use crate::plan::{IS_EVENT, Source};
+use crate::row::{NewRow, StoredRow, website_of};
 use crate::schema::migrate;
 use crate::server::Servers;
-use crate::sql::{int64, uuid, within};
+use crate::sessions::{ROWS_READ, SESSIONS_KNOWN};
+use crate::sql::{int64, list, uuid, within};
 use crate::{Config, OpenError, ServerError};
 
 #[derive(Debug, Row, Deserialize)]
@@ -21,6 +25,28 @@ struct SpanRow {
     rows: u64,
     first_at: i64,
     last_at: i64,
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct SessionRow {
+    website: (u64, u64),
+    session: u64,
+    visitor: u64,
+    first_at: i64,
+    last_at: i64,
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct RecentRow {
+    website: (u64, u64),
+    session: u64,
+    visitor: u64,
+    first_flags: u8,
+    began_at: i64,
+    last_at: i64,
+    campaign: String,
+    first_referrer: String,
+    first_channel: String,
 }
 
 /// The events of all websites on the servers of ClickHouse: batches go in, answers come out.
@@ -48,10 +74,13 @@ impl Tables {
     /// # Errors
     /// When a server refuses it or does not answer: then some shards may have it.
     pub fn write(&self, token: &str, first_arrival: u64, events: &[NewEvent]) -> Result<(), ServerError> {
-        if events.is_empty() {
+        self.write_rows(token, (first_arrival..).zip(events).map(|(arrival, new)| NewRow::new(new, arrival)).collect())
+    }
+
+    pub(crate) fn write_rows(&self, token: &str, rows: Vec<NewRow>) -> Result<(), ServerError> {
+        if rows.is_empty() {
             return Ok(());
         }
-        let rows = (first_arrival..).zip(events).map(|(arrival, new)| NewRow::new(new, arrival)).collect();
         let table = if self.servers.config.cluster.is_some() { "events_all" } else { "events" };
         self.servers.insert(table, token, rows)
     }
@@ -154,6 +183,95 @@ impl Tables {
         // With copies of a shard: on all of them.
         (0..self.servers.shards())
             .try_for_each(|shard| self.servers.execute(shard, &statement, &[("mutations_sync", "2")]))
+    }
+
+    /// The sessions of which something was written last, each with what is known of it.
+    pub(crate) fn known_sessions(&self) -> Result<Vec<(WebsiteId, SessionId, SessionSpan)>, QueryError> {
+        let statement = format!(
+            "SELECT website, session, any(visitor) AS visitor, min(at) AS first_at, max(at) AS last_at FROM {table} \
+             WHERE arrival + {ROWS_READ} > (SELECT max(arrival) FROM {table}) GROUP BY website, session \
+             ORDER BY max(arrival) DESC LIMIT {SESSIONS_KNOWN}",
+            table = self.all(),
+        );
+        let rows: Vec<SessionRow> = self.servers.ask(&statement, &self.in_time(), |_| 0)?;
+        let session = |row: SessionRow| {
+            let span = SessionSpan::at(VisitorId(row.visitor), Timestamp::from_millis(row.first_at));
+            (website_of(row.website), SessionId(row.session), span.with(Timestamp::from_millis(row.last_at)))
+        };
+        Ok(rows.into_iter().map(session).collect())
+    }
+
+    /// Those of `arrivals` that are stored.
+    pub(crate) fn stored_arrivals(&self, arrivals: &[u64]) -> Result<Vec<u64>, QueryError> {
+        let statement = format!("SELECT DISTINCT arrival FROM {} WHERE arrival IN ({})", self.all(), list(arrivals));
+        self.servers.ask(&statement, &self.in_time(), |_| 0)
+    }
+
+    /// See [`EventStore::recent_sessions`](zenovay_events::EventStore::recent_sessions); the events of `hidden` websites before their
+    /// instants are left out.
+    pub(crate) fn recent_sessions(
+        &self,
+        since: Timestamp,
+        hidden: &[(WebsiteId, Timestamp)],
+    ) -> Result<Vec<RecentSession>, QueryError> {
+        let hidden: String = hidden
+            .iter()
+            .map(|(website, since)| {
+                format!(" AND NOT (website = {} AND at < {})", uuid(*website), int64(since.as_millis()))
+            })
+            .collect();
+        let first = |column: &str| format!("CAST(argMinIf({column}, (at, arrival), {IS_EVENT}) AS String)");
+        let statement = format!(
+            "SELECT website, session, any(visitor) AS visitor, argMinIf(flags, (at, arrival), {IS_EVENT}) AS first_flags, \
+             minIf(at, {IS_EVENT}) AS began_at, max(at) AS last_at, concat({}, '\u{1f}', {}, '\u{1f}', {}) AS campaign, \
+             {} AS first_referrer, {} AS first_channel FROM {} WHERE at >= {}{hidden} GROUP BY website, session \
+             HAVING countIf({IS_EVENT}) > 0 AND last_at >= {}",
+            first("utm_source"),
+            first("utm_medium"),
+            first("utm_campaign"),
+            first("referrer"),
+            first("channel"),
+            self.all(),
+            int64(since.plus_millis(-SESSION_MAX_MS).as_millis()),
+            int64(since.as_millis()),
+        );
+        let rows: Vec<RecentRow> = self.servers.ask(&statement, &self.in_time(), |_| 0)?;
+        let session = |row: RecentRow| {
+            let (website, visitor) = (website_of(row.website), VisitorId(row.visitor));
+            let began_at = Timestamp::from_millis(row.began_at);
+            let mut recent = RecentSession::new(website, visitor, SessionId(row.session), began_at);
+            recent.flags = EventFlags::from_bits(row.first_flags);
+            recent.last_at = Timestamp::from_millis(row.last_at);
+            recent.campaign = row.campaign;
+            recent.referrer = row.first_referrer;
+            recent.channel = row.first_channel;
+            recent
+        };
+        Ok(rows.into_iter().map(session).collect())
+    }
+
+    /// The time of the newest event.
+    pub(crate) fn newest(&self) -> Result<Option<Timestamp>, QueryError> {
+        let statement = format!("SELECT max(at) FROM {} HAVING count() > 0", self.all());
+        let rows: Vec<i64> = self.servers.ask(&statement, &self.in_time(), |_| 0)?;
+        Ok(rows.first().map(|&at| Timestamp::from_millis(at)))
+    }
+
+    /// All rows of all websites.
+    pub(crate) fn rows(&self) -> Result<u64, QueryError> {
+        let rows: Vec<u64> =
+            self.servers.ask(&format!("SELECT count() FROM {}", self.all()), &self.in_time(), |_| 0)?;
+        Ok(rows.first().copied().unwrap_or(0))
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.servers.config.patience
+    }
+
+    /// The table with the rows of all shards.
+    fn all(&self) -> String {
+        let table = if self.servers.config.cluster.is_some() { "events_all" } else { "events" };
+        format!("{}.{table}", self.servers.config.database)
     }
 
     /// What a question may cost that is not a user's.

@@ -4,6 +4,8 @@
 
 #[path = "common/servers.rs"]
 mod servers;
+#[path = "common/shared.rs"]
+mod shared;
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -183,4 +185,83 @@ fn a_question_ends_with_its_budget_and_with_the_servers() {
     assert!(tables.write("another", 100, &batch).is_err());
     drop(shards.pop());
     assert!(matches!(ask(&Budget::unlimited()), Err(QueryError::Unavailable(_))));
+}
+
+/// The suite of all event stores, each test in a database of its own.
+mod store {
+    use std::sync::Arc;
+
+    use zenovay_events::conformance::{self, Harness};
+    use zenovay_events::{AppendError, AppendOutcome, AppendRefused, EventStore, NewEvent, conformance_tests};
+    use zenovay_events_clickhouse::{ClickHouseStore, Config};
+    use zenovay_query::random::EPOCH_MS;
+
+    use crate::servers;
+    use crate::shared::InMemory;
+
+    struct Shards {
+        config: Config,
+        shared: Arc<InMemory>,
+    }
+
+    impl Shards {
+        fn new() -> Self {
+            Self { config: servers::config(), shared: Arc::default() }
+        }
+    }
+
+    impl Harness for Shards {
+        type Store = ClickHouseStore;
+
+        fn open(&self) -> ClickHouseStore {
+            ClickHouseStore::open(self.config.clone(), Arc::clone(&self.shared) as _).unwrap()
+        }
+
+        fn seal(&self, store: &ClickHouseStore) {
+            store.seal().unwrap();
+        }
+
+        fn merge(&self, _: &ClickHouseStore) {
+            for shard in &self.config.shards {
+                servers::execute(shard, &format!("OPTIMIZE TABLE {}.events FINAL", self.config.database));
+            }
+        }
+    }
+
+    conformance_tests!(Shards::new());
+
+    /// An append is refused when nobody got it, and otherwise stored once, whatever dies meanwhile.
+    ///
+    /// Sabotage: give a batch another token when it is written again, or take every failure for one that nobody got.
+    #[test]
+    fn an_append_while_a_server_dies_is_stored_once_or_refused() {
+        let mut shards = servers::start(2);
+        let harness = Shards { config: servers::config_of(&shards), shared: Arc::default() };
+        let store = harness.open();
+        let site = conformance::website(1);
+        let views = |first: u64| -> Vec<NewEvent> {
+            let view = |number| conformance::pageview(EPOCH_MS, number, number, "/");
+            (first..first + 50).map(|number| conformance::arriving(site, view(number))).collect()
+        };
+        let is_stored = Ok(vec![AppendOutcome::Stored; 50]);
+        assert_eq!(conformance::append(&store, views(0)), is_stored);
+        for round in 1..=3 {
+            // The first server takes the batch, and has its part, but the other one is away.
+            shards[1].crash();
+            let receipt = store.try_append(views(round * 100)).unwrap();
+            shards[1].start_again();
+            assert_eq!(receipt.wait(), is_stored.clone().map_err(|error| AppendRefused::new(error, Vec::new())));
+            assert_eq!(conformance::totals(&store, site).visitors, round * 100);
+
+            // The server that is spoken to is away: nobody got it, or nobody knows.
+            shards[0].crash();
+            let receipt = store.try_append(views(round * 100 + 50)).unwrap();
+            shards[0].start_again();
+            if let Err(refused) = receipt.wait() {
+                assert_eq!((refused.reason, refused.events.len()), (AppendError::Busy, 50));
+                assert_eq!(conformance::append(&store, refused.events), is_stored);
+            }
+            assert_eq!(conformance::totals(&store, site).pageviews, round * 100 + 50);
+        }
+    }
 }

@@ -135,6 +135,13 @@ pub struct EventFault {
     pub fault: SessionFault,
 }
 
+impl EventFault {
+    /// Event `event` of an append, counted from 0, is wrong in this way.
+    pub fn new(event: usize, fault: SessionFault) -> Self {
+        Self { event, fault }
+    }
+}
+
 /// The first of `faults`, and how many more there are.
 fn told(faults: &[EventFault]) -> String {
     let Some((EventFault { event, fault }, more)) = faults.split_first() else { return "no event is wrong".to_owned() };

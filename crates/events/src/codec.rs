@@ -328,6 +328,15 @@ fn event(row: &Row<ReadTexts<'_>>) -> Result<(WebsiteId, Event), BatchError> {
     Ok((row.website, event))
 }
 
+impl NewEvent {
+    /// What tells events with one idempotency key apart, for who makes a store: equal for what
+    /// [`AppendOutcome::Duplicate`](crate::AppendOutcome::Duplicate) calls the same. The first byte is its version; those of two
+    /// versions cannot be compared.
+    pub fn repetition_digest(&self) -> [u8; 17] {
+        body_hash(self)
+    }
+}
+
 /// What tells two events under one idempotency key apart: what happened, and on which page. An honest repetition may come
 /// at another time, through another network and with the time of the first attempt, so whom and what the server saw of
 /// the sender does not count. An order is the same on whatever page it is told again, but not with another amount.

@@ -8,8 +8,10 @@
 //! What is kept longer again before the thirty days are over is back at once. An event that arrives although it is older
 //! than what is hidden begins the thirty days of its website anew, when it is sealed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
 use zenovay_domain::{Timestamp, WebsiteId};
 
 use crate::head::Generation;
@@ -17,6 +19,8 @@ use crate::head::Generation;
 /// For how many days events are hidden before they are removed. Days on which the server ran on a believed clock count.
 pub const RETENTION_GRACE_DAYS: i64 = 30;
 const DAY_MS: i64 = 24 * 3_600_000;
+/// A removal of more than one in so many rows of a website waits for a day.
+const LARGE_PART: u64 = 10;
 
 /// How far back the events of a website are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +85,7 @@ pub enum Retained {
 }
 
 /// Rows before an instant, and not before that of the entry before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hidden {
     pub(crate) before: i64,
     /// The day of [`Ledger::days`] on which they were hidden.
@@ -91,8 +95,8 @@ pub(crate) struct Hidden {
 }
 
 /// What is hidden of all websites.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Ledger {
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
     /// Days counted so far.
     pub(crate) days: i64,
     /// The day since 1970 that was counted last.
@@ -109,7 +113,103 @@ pub(crate) struct LedgerChange {
     pub(crate) sites: Vec<(WebsiteId, Vec<Hidden>)>,
 }
 
+/// What is to be removed of one website.
+#[derive(Debug)]
+pub struct Removal {
+    /// What is before it.
+    pub before: Timestamp,
+    /// How many rows those are.
+    pub rows: u64,
+    /// The entries of the ledger that are done with it.
+    pub(crate) entries: Vec<Hidden>,
+}
+
 impl Ledger {
+    /// Before which instant the events of each website are hidden that has such.
+    pub fn boundaries(&self) -> HashMap<WebsiteId, Timestamp> {
+        let boundary = |website: &WebsiteId| Timestamp::from_millis(self.hidden_before(*website));
+        self.sites.keys().map(|website| (*website, boundary(website))).collect()
+    }
+
+    /// Hides what each of `kept` keeps no longer, and shows again what it keeps longer than before. `now` is the time of a clock that is
+    /// believed; without it nothing is hidden. `rows` counts the rows of a website in a range of milliseconds, `has_rows` may
+    /// look less closely. Gives whose lists changed, and what is to be told.
+    ///
+    /// # Errors
+    /// Those of `rows` and `has_rows`.
+    pub fn keep<E>(
+        &mut self,
+        kept: &[Kept],
+        now: Option<Timestamp>,
+        has_rows: impl Fn(WebsiteId, Range<i64>) -> Result<bool, E>,
+        rows: impl Fn(WebsiteId, Range<i64>) -> Result<u64, E>,
+    ) -> Result<(BTreeSet<WebsiteId>, Vec<Retained>), E> {
+        if let Some(now) = now {
+            self.count_day(now);
+        }
+        let (mut changed, mut done) = (BTreeSet::new(), Vec::new());
+        for &Kept { website, since } in kept {
+            let wanted = since.map_or(i64::MIN, Timestamp::as_millis);
+            let hidden = self.hidden_before(website);
+            if wanted < hidden {
+                self.show(website, wanted);
+                done.push(Retained::Shown { website, since, rows: rows(website, wanted..hidden)? });
+                changed.insert(website);
+            } else if now.is_some() && wanted > hidden && has_rows(website, hidden..wanted)? {
+                self.hide(website, wanted);
+                let (before, rows) = (Timestamp::from_millis(wanted), rows(website, hidden..wanted)?);
+                done.extend((rows > 0).then_some(Retained::Hidden { website, before, rows }));
+                changed.insert(website);
+            }
+        }
+        Ok((changed, done))
+    }
+
+    /// What is to be removed now, what began to wait, and whose lists changed. `rows` counts as in [`Ledger::keep`].
+    ///
+    /// # Errors
+    /// Those of `rows`.
+    #[expect(clippy::type_complexity, reason = "three things come of it")]
+    pub fn due_removals<E>(
+        &mut self,
+        rows: impl Fn(WebsiteId, Range<i64>) -> Result<u64, E>,
+    ) -> Result<(BTreeMap<WebsiteId, Removal>, Vec<Retained>, BTreeSet<WebsiteId>), E> {
+        let (mut removals, mut waiting, mut changed) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+        let days = self.days;
+        let lists: Vec<(WebsiteId, Vec<Hidden>)> =
+            self.sites.iter().map(|(website, list)| (*website, list.clone())).collect();
+        for (website, mut list) in lists {
+            let due = self.due(&list);
+            let Some(&last) = list[..due].last() else { continue };
+            let all = rows(website, i64::MIN..last.before)?;
+            let of = rows(website, i64::MIN..i64::MAX)?;
+            let waited = list[..due].iter().rposition(|hidden| hidden.waits.is_some_and(|since| since < days));
+            let count = if all.saturating_mul(LARGE_PART) <= of { due } else { waited.map_or(0, |last| last + 1) };
+            match list[..count].last() {
+                Some(&Hidden { before, .. }) => {
+                    let rows = if count == due { all } else { rows(website, i64::MIN..before)? };
+                    let before = Timestamp::from_millis(before);
+                    removals.insert(website, Removal { before, rows, entries: list[..count].to_vec() });
+                }
+                None if list[..due].iter().all(|hidden| hidden.waits.is_none()) => {
+                    let before = Timestamp::from_millis(last.before);
+                    waiting.push(Retained::Waiting { website, before, rows: all, of });
+                    list[due - 1].waits = Some(days);
+                    self.set(website, list);
+                    changed.insert(website);
+                }
+                None => {}
+            }
+        }
+        Ok((removals, waiting, changed))
+    }
+
+    /// `removal` is done.
+    pub fn removed(&mut self, website: WebsiteId, removal: &Removal) {
+        let list = self.sites.get(&website).cloned().unwrap_or_default();
+        self.set(website, list.into_iter().filter(|hidden| !removal.entries.contains(hidden)).collect());
+    }
+
     /// Where rows of `website` begin to be visible.
     pub(crate) fn hidden_before(&self, website: WebsiteId) -> i64 {
         self.sites.get(&website).and_then(|list| list.last()).map_or(i64::MIN, |last| last.before)
@@ -128,7 +228,7 @@ impl Ledger {
     }
 
     /// Forgets a website.
-    pub(crate) fn forget(&mut self, website: WebsiteId) {
+    pub fn forget(&mut self, website: WebsiteId) {
         self.sites.remove(&website);
     }
 
@@ -140,7 +240,8 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn count_day(&mut self, now: Timestamp) {
+    /// Counts the day of `now`, the time of a clock that is believed, when it was not counted yet.
+    pub fn count_day(&mut self, now: Timestamp) {
         let date = now.as_millis().div_euclid(DAY_MS);
         // A clock that is set back a little at midnight, again and again, counts a day once.
         if self.date.is_none_or(|counted| date != counted && date != counted - 1) {
@@ -169,7 +270,7 @@ impl Ledger {
     }
 
     /// Begins the thirty days of a website anew.
-    pub(crate) fn restart(&mut self, website: WebsiteId) {
+    pub fn restart(&mut self, website: WebsiteId) {
         let before = self.hidden_before(website);
         if before != i64::MIN {
             self.set(website, vec![Hidden { before, day: self.days, waits: None }]);

@@ -73,6 +73,12 @@ pub use zenovay_domain::{
 #[doc(no_inline)]
 pub use zenovay_query as query;
 
+/// What other stores share with this one. Changes without notice.
+#[doc(hidden)]
+pub mod engine {
+    pub use crate::ledger::{Ledger, Removal};
+}
+
 /// What tests and benches of the store itself take hold of. Changes without notice.
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]

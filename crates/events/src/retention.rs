@@ -1,29 +1,19 @@
 //! Retention: hides what is not kept any longer, and removes what has been hidden for long enough, by the ledger.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
+use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
 use zenovay_domain::{Timestamp, WebsiteId};
 
 use crate::inner::Inner;
-use crate::ledger::{Hidden, Kept, Ledger, LedgerChange, Retained};
+use crate::ledger::{Kept, Ledger, LedgerChange, Removal, Retained};
 use crate::log::CatalogChange;
 use crate::maintenance::MaintenanceError;
 use crate::queue::Task;
 use crate::segment::{Retain, Segment, WriteError, ranges_of};
 use crate::state::State;
-
-/// A removal of more than one in so many rows of a website waits for a day.
-const LARGE_PART: u64 = 10;
-
-/// What is to be removed of one website.
-struct Removal {
-    before: i64,
-    rows: u64,
-    /// The entries of the ledger that are done with it.
-    entries: Vec<Hidden>,
-}
 
 impl Inner {
     /// See [`crate::EventStore::retain`].
@@ -37,24 +27,12 @@ impl Inner {
         let _sealing = self.sealing.lock();
         let state = self.state();
         let mut ledger = Ledger::clone(&state.ledger);
-        if let Some(now) = now {
-            ledger.count_day(now);
-        }
-        let (mut changed, mut done) = (BTreeSet::new(), Vec::new());
-        for &Kept { website, since } in kept {
-            let wanted = since.map_or(i64::MIN, Timestamp::as_millis);
-            let hidden = ledger.hidden_before(website);
-            if wanted < hidden {
-                ledger.show(website, wanted);
-                done.push(Retained::Shown { website, since, rows: count_rows(&state, website, wanted..hidden) });
-                changed.insert(website);
-            } else if now.is_some() && wanted > hidden && has_rows(&state, website, hidden..wanted) {
-                ledger.hide(website, wanted);
-                let (before, rows) = (Timestamp::from_millis(wanted), count_rows(&state, website, hidden..wanted));
-                done.extend((rows > 0).then_some(Retained::Hidden { website, before, rows }));
-                changed.insert(website);
-            }
-        }
+        let Ok((changed, done)) = ledger.keep::<Infallible>(
+            kept,
+            now,
+            |website, times| Ok(has_rows(&state, website, times)),
+            |website, times| Ok(count_rows(&state, website, times)),
+        );
         self.note(ledger.change(&state.ledger, &changed))?;
         done.into_iter().for_each(tell);
         Ok(())
@@ -68,7 +46,8 @@ impl Inner {
             let state = self.state();
             let mut ledger = Ledger::clone(&state.ledger);
             ledger.count_day(now);
-            let (removals, waiting, changed) = due_removals(&state, &mut ledger);
+            let rows = |website, times| Ok::<_, Infallible>(count_rows(&state, website, times));
+            let Ok((removals, waiting, changed)) = ledger.due_removals(rows);
             self.note(ledger.change(&state.ledger, &changed))?;
             waiting.into_iter().for_each(&mut *tell);
             // What is sealed from here on has begun its thirty days anew.
@@ -78,7 +57,7 @@ impl Inner {
             return Ok(());
         }
         let since: HashMap<WebsiteId, i64> =
-            removals.iter().map(|(website, removal)| (*website, removal.before)).collect();
+            removals.iter().map(|(website, removal)| (*website, removal.before.as_millis())).collect();
         let mut damaged: BTreeSet<WebsiteId> = BTreeSet::new();
         for segment in segments {
             match self.remove_from(&segment, Retain::Since(&since)) {
@@ -96,18 +75,17 @@ impl Inner {
         let done: Vec<(WebsiteId, Removal)> =
             removals.into_iter().filter(|(website, _)| !damaged.contains(website)).collect();
         for (website, removal) in &done {
-            if head_rows(&state, *website, &(i64::MIN..removal.before)) > 0 {
+            if head_rows(&state, *website, &(i64::MIN..removal.before.as_millis())) > 0 {
                 // They came late and are in no file yet.
                 ledger.restart(*website);
             } else {
-                let list = ledger.sites.get(website).cloned().unwrap_or_default();
-                ledger.set(*website, list.into_iter().filter(|hidden| !removal.entries.contains(hidden)).collect());
+                ledger.removed(*website, removal);
             }
             changed.insert(*website);
         }
         self.note(ledger.change(&state.ledger, &changed))?;
         for (website, Removal { before, rows, .. }) in done.into_iter().filter(|(_, removal)| removal.rows > 0) {
-            tell(Retained::Removed { website, before: Timestamp::from_millis(before), rows });
+            tell(Retained::Removed { website, before, rows });
         }
         Ok(())
     }
@@ -126,40 +104,6 @@ impl Inner {
         }
         Ok(())
     }
-}
-
-type Due = (BTreeMap<WebsiteId, Removal>, Vec<Retained>, BTreeSet<WebsiteId>);
-
-/// What is to be removed now, what began to wait, and whose lists in `ledger` that changed.
-fn due_removals(state: &State, ledger: &mut Ledger) -> Due {
-    let (mut removals, mut waiting, mut changed) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
-    let days = ledger.days;
-    let lists: Vec<(WebsiteId, Vec<Hidden>)> =
-        ledger.sites.iter().map(|(website, list)| (*website, list.clone())).collect();
-    for (website, mut list) in lists {
-        let due = ledger.due(&list);
-        let Some(&last) = list[..due].last() else { continue };
-        let rows_before = |before| count_rows(state, website, i64::MIN..before);
-        let rows = rows_before(last.before);
-        let of = count_rows(state, website, i64::MIN..i64::MAX);
-        let waited = list[..due].iter().rposition(|hidden| hidden.waits.is_some_and(|since| since < days));
-        let count = if rows.saturating_mul(LARGE_PART) <= of { due } else { waited.map_or(0, |last| last + 1) };
-        match list[..count].last() {
-            Some(&Hidden { before, .. }) => {
-                let rows = if count == due { rows } else { rows_before(before) };
-                removals.insert(website, Removal { before, rows, entries: list[..count].to_vec() });
-            }
-            None if list[..due].iter().all(|hidden| hidden.waits.is_none()) => {
-                let before = Timestamp::from_millis(last.before);
-                waiting.push(Retained::Waiting { website, before, rows, of });
-                list[due - 1].waits = Some(days);
-                ledger.set(website, list);
-                changed.insert(website);
-            }
-            None => {}
-        }
-    }
-    (removals, waiting, changed)
 }
 
 /// Whether there may be rows of `website` in `times`. Reads no file.

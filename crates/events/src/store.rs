@@ -238,3 +238,25 @@ pub struct RecentSession {
     /// The channel of its first event.
     pub channel: String,
 }
+
+impl RecentSession {
+    /// A session of `visitor` that had its first event, and its last activity, at `began_at`, and of which nothing else is known.
+    pub fn new(
+        website: WebsiteId,
+        visitor: VisitorId,
+        session: zenovay_domain::SessionId,
+        began_at: Timestamp,
+    ) -> Self {
+        Self {
+            website,
+            visitor,
+            session,
+            flags: EventFlags::default(),
+            began_at,
+            last_at: began_at,
+            campaign: String::new(),
+            referrer: String::new(),
+            channel: String::new(),
+        }
+    }
+}

@@ -1,10 +1,11 @@
 """A server of ClickHouse from the package chdb-core: `serve.py DIRECTORY`, with config.xml in it.
 
 It ends when its standard input is closed, as the system does when whoever started it ends, in whatever way; its tables are then shut
-down in order. SIGKILL is a crash.
+down in order, and the directory is removed. SIGKILL is a crash.
 """
 
 import os
+import shutil
 import sys
 import threading
 
@@ -26,12 +27,16 @@ def serve():
     except BaseException as error:
         print(error, flush=True)
         os._exit(1)
+    shutil.rmtree(directory, ignore_errors=True)
     os._exit(0)
 
 
-threading.Thread(target=serve, daemon=True).start()
+serving = threading.Thread(target=serve, daemon=True)
+serving.start()
 sys.stdin.read()
 with open(stop, "w"):
     pass
-threading.Event().wait(10)
+# Nobody waits for it any more: in order or not, it ends.
+serving.join(60)
+shutil.rmtree(directory, ignore_errors=True)
 os._exit(1)

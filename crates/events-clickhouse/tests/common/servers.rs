@@ -16,7 +16,7 @@ use zenovay_events_clickhouse::Config;
 const CLUSTER: &str = "tests";
 /// Who asks, the servers each other among them.
 const USER: (&str, &str) = ("app", "secret-of-nobody");
-/// For how long a server may start, on a machine that does much else.
+/// For how long a server may start or do something, on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Server {
@@ -25,12 +25,25 @@ pub(crate) struct Server {
     pub(crate) url: String,
 }
 
-/// Ends the server: its standard input is closed.
+/// Ends the server, which removes its directory: its standard input is closed.
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+impl Server {
+    /// Ends it as a crash does.
+    pub(crate) fn crash(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again where it was.
+    pub(crate) fn start_again(&mut self) {
+        self.child = launch(&python(), &self.dir);
+        assert!(is_ready(self), "its port was taken meanwhile");
     }
 }
 
@@ -47,7 +60,9 @@ pub(crate) fn config_of(servers: &[Server]) -> Config {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let database = format!("test_{}", MADE.fetch_add(1, Ordering::Relaxed));
     let urls = servers.iter().map(|server| server.url.clone());
-    Config::of_cluster(CLUSTER, urls).database(database).user(USER.0, USER.1)
+    let mut config = Config::of_cluster(CLUSTER, urls).database(database).user(USER.0, USER.1);
+    config.patience = PATIENCE;
+    config
 }
 
 /// The result of a statement on a server, as lines.
@@ -117,11 +132,15 @@ fn spawn(python: &Path, port: u16, http: &[u16], native: &[u16]) -> Server {
     );
     fs::write(dir.join("config.xml"), config).unwrap();
     fs::write(dir.join("users.xml"), users).unwrap();
+    Server { child: launch(python, &dir), dir, url: format!("http://127.0.0.1:{port}") }
+}
+
+fn launch(python: &Path, dir: &Path) -> Child {
     let output = fs::File::create(dir.join("output")).unwrap();
     let launcher = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/serve.py");
     let mut command = Command::new(python);
-    command.arg(launcher).arg(&dir).stdin(Stdio::piped()).stderr(output.try_clone().unwrap()).stdout(output);
-    Server { child: command.spawn().unwrap(), dir, url: format!("http://127.0.0.1:{port}") }
+    command.arg(launcher).arg(dir).stdin(Stdio::piped()).stderr(output.try_clone().unwrap()).stdout(output);
+    command.spawn().unwrap()
 }
 
 /// Waits until the server answers, and it is this one; `false` when it ended.
