@@ -232,7 +232,7 @@ mod store {
 
     /// An append is refused when nobody got it, and otherwise stored once, whatever dies meanwhile.
     ///
-    /// Sabotage: give a batch another token when it is written again, or take every failure for one that nobody got.
+    /// Sabotage: take every failure for one that nobody got.
     #[test]
     fn an_append_while_a_server_dies_is_stored_once_or_refused() {
         let mut shards = servers::start(2);
@@ -246,7 +246,7 @@ mod store {
         let is_stored = Ok(vec![AppendOutcome::Stored; 50]);
         assert_eq!(conformance::append(&store, views(0)), is_stored);
         for round in 1..=3 {
-            // The first server takes the batch, and has its part, but the other one is away.
+            // The first server takes the batch, but the other one is away.
             shards[1].crash();
             let receipt = store.try_append(views(round * 100)).unwrap();
             shards[1].start_again();
