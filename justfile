@@ -31,9 +31,9 @@ setup:
 assets:
     scripts/assets
 
-# Build the release binary with everything embedded.
+# Build the release binary with everything embedded; libpq-dev has to be there, which `setup` installs.
 build: assets
-    cargo build --release --locked --package zenovay
+    cargo build --release --locked --package zenovay --features postgres
 
 # Build what people install, with checksums and the list of its libraries, in DIRECTORY: archive, Debian package, container root.
 release DIRECTORY="target/release-files": build
@@ -46,8 +46,7 @@ refresh-agents UAP_CORE ISBOT:
 # Formatting, lints, documentation, public interfaces, direction of dependencies, circles, errors, licences, advisories.
 lint:
     cargo fmt --all --check
-    cargo clippy --workspace --all-targets --locked -- -D warnings
-    cargo clippy --package zenovay-store --all-targets --features conformance,postgres --locked -- -D warnings
+    cargo clippy --workspace --all-targets --features zenovay/postgres --locked -- -D warnings
     cargo fmt --manifest-path fuzz/Cargo.toml --check
     cargo clippy --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked -- -D warnings
     cargo fmt --manifest-path api/mcp/rmcp/Cargo.toml --check
@@ -61,16 +60,19 @@ lint:
     node scripts/check-licences.mjs
     scripts/check-advisories
 
-# Unit, integration, crash and documentation tests, the seeds of the fuzz targets, then every example.
+# Unit, integration, crash and documentation tests, those of databases among them, the seeds of the fuzz targets, then every example.
 test-rust:
-    node scripts/steady.mjs cargo --workspace --locked
+    node scripts/steady.mjs cargo --workspace --features zenovay/postgres --locked
     cargo test --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked --lib
     scripts/run-examples
 
-# The store of the metadata on a real PostgreSQL, and events on two real servers of ClickHouse, which the tests start and end.
+# Events on two real servers of ClickHouse, which the tests start and end. What is tested on PostgreSQL is in test-rust.
 test-databases:
-    node scripts/steady.mjs cargo --package zenovay-store --features conformance,postgres --locked --test postgres
     PROPTEST_CASES=16 node scripts/steady.mjs cargo --package zenovay-events-clickhouse --features servers --locked --test clickhouse
+
+# Of test-rust, the metadata on a real PostgreSQL, which the tests start and end: the store, and the program with it.
+test-postgres:
+    node scripts/steady.mjs cargo --workspace --features zenovay/postgres --locked --test postgres
 
 # Many more random questions about events on two servers of ClickHouse: about half an hour.
 test-clickhouse QUESTIONS="10000":
@@ -83,12 +85,12 @@ test-packages:
 
 # z.js in a real Chromium against the real server.
 test-tracker: assets
-    cargo build --locked --package zenovay
+    cargo build --locked --package zenovay --features postgres
     cd tracker && ZENOVAY_BIN={{quote(target / "debug/zenovay")}} npm test
 
 # The web application in a real Chromium against the real server: its rules, what people do, axe on every page.
 test-web: assets
-    cargo build --locked --package zenovay
+    cargo build --locked --package zenovay --features postgres
     cd web && ZENOVAY_BIN={{quote(target / "debug/zenovay")}} npm test
 
 # How long people wait for the numbers of the analytics page and for those of a filter, beside the bare question.
@@ -97,29 +99,29 @@ bench-web: build
 
 # Write a picture of every page, in light and dark, wide and narrow, to DIRECTORY.
 screenshots DIRECTORY="target/screenshots": assets
-    cargo build --locked --package zenovay
+    cargo build --locked --package zenovay --features postgres
     mkdir -p {{quote(DIRECTORY)}}
     cd web && SCREENSHOTS={{quote(absolute_path(DIRECTORY))}} ZENOVAY_BIN={{quote(target / "debug/zenovay")}} \
         node --test --test-name-pattern='^every page' tests/{pages,numbers,shares,mcp,captures,heatmaps,states}.test.mjs
 
 # Make the pictures of the README and of docs/mcp.md anew, from the demo, or those with these NAMES.
 pictures *NAMES: assets
-    cargo build --locked --package zenovay
+    cargo build --locked --package zenovay --features postgres
     cd web && ZENOVAY_BIN={{quote(target / "debug/zenovay")}} node pictures.mjs ../docs/pictures "$@"
 
 # The API document: valid, typed clients compile and call, schemathesis finds nothing. `--long` runs all its phases.
 test-api *ARGS:
-    cargo build --locked --package zenovay
+    cargo build --locked --package zenovay --features postgres
     ZENOVAY_BIN={{quote(target / "debug/zenovay")}} node scripts/steady.mjs whole api/test "$@"
 
 # Clients and suites of the Model Context Protocol that others made, against the real server.
 test-mcp:
-    cargo build --locked --package zenovay
+    cargo build --locked --package zenovay --features postgres
     ZENOVAY_BIN={{quote(target / "debug/zenovay")}} node scripts/steady.mjs whole api/mcp/test
 
 # The Debian package, the unit, the container and the alerts of docs/deploy, each made and used (root, for a Debian of its own).
 test-deploy:
-    cargo build --locked --package zenovay
+    cargo build --locked --package zenovay --features postgres
     node scripts/steady.mjs whole packaging/test {{quote(target / "debug/zenovay")}}
 
 # Twelve questions about a year of a million events: the answers are those of DuckDB and of the ClickHouse engine, in less time.

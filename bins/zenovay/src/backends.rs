@@ -1,23 +1,168 @@
 //! The back ends of a server. Nothing else names one: everything else works with [`Metadata`] and [`EventStore`], whatever is
 //! behind them.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use zenovay_capture::{Blobs, CaptureError, CaptureOptions, Captures, ReplayLimits};
 use zenovay_domain::Clock;
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
 use zenovay_store::{Metadata, SqliteStore, StoreError};
+#[cfg(feature = "postgres")]
+use zenovay_store::{PostgresSnapshot, PostgresStore, ServerClaim, copy_to_postgres, wait_for_postgres};
 
+use crate::backup::{BackupError, Source};
 use crate::bucket::{Bucket, BucketError};
-use crate::config::Config;
+use crate::config::{Config, PostgresUrl};
+use crate::data_dir;
+use crate::files::Way;
 use crate::telemetry::StoreObserver;
 
 /// Opens the metadata of `config`; makes them when there are none.
 ///
 /// # Errors
-/// When they cannot be opened, or are of a newer program.
+/// When they cannot be opened, or are of a newer program; when they are in PostgreSQL, and the database is not the one that knows the
+/// events in the data directory.
 pub fn open_metadata(config: &Config) -> Result<Arc<dyn Metadata>, StoreError> {
-    Ok(Arc::new(SqliteStore::open(config.database_path())?))
+    let Some(url) = config.postgres_url() else { return Ok(Arc::new(SqliteStore::open(config.sqlite_path())?)) };
+    let store = open_postgres(url)?;
+    if data_dir::has_events(&config.data_dir) && !store.has_users()? {
+        let directory = config.data_dir.display();
+        let cause = format!(
+            "the PostgreSQL database has no account, and the data directory {directory} has events: their websites would belong to \
+             nobody. Name the database that they belong to; `zenovay move` copies the metadata of SQLite to this one"
+        );
+        return Err(StoreError::Unavailable(cause.into()));
+    }
+    Ok(store)
+}
+
+#[cfg(feature = "postgres")]
+fn open_postgres(url: &PostgresUrl) -> Result<Arc<dyn Metadata>, StoreError> {
+    Ok(Arc::new(PostgresStore::open(url.expose())?))
+}
+
+/// No setting names a PostgreSQL database.
+#[cfg(not(feature = "postgres"))]
+fn open_postgres(_url: &PostgresUrl) -> Result<Arc<dyn Metadata>, StoreError> {
+    Err(StoreError::Unavailable(WITHOUT_POSTGRES.into()))
+}
+
+/// Waits as long as `patience` for the PostgreSQL server of `config` when it cannot be reached yet.
+///
+/// # Errors
+/// When it cannot be used, or not in time.
+pub fn wait_for_metadata(config: &Config, patience: Duration) -> Result<(), StoreError> {
+    config.postgres_url().map_or(Ok(()), |url| wait_for(url, patience))
+}
+
+#[cfg(feature = "postgres")]
+fn wait_for(url: &PostgresUrl, patience: Duration) -> Result<(), StoreError> {
+    wait_for_postgres(url.expose(), patience, &mut |cause| tracing::warn!(cause, "PostgreSQL is waited for"))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn wait_for(_url: &PostgresUrl, _patience: Duration) -> Result<(), StoreError> {
+    Err(StoreError::Unavailable(WITHOUT_POSTGRES.into()))
+}
+
+#[cfg(not(feature = "postgres"))]
+const WITHOUT_POSTGRES: &str = "this zenovay was built without PostgreSQL";
+
+/// What makes, and makes sure of, the claim of this server on its metadata: `None` when it is held, otherwise where the server is
+/// that holds it. Blocks.
+pub type HoldClaim = Box<dyn FnMut() -> Result<Option<String>, StoreError> + Send>;
+
+/// How the claim of one server on the metadata of `config` is held; `None` where nobody else can reach them: the data directory has a
+/// lock of its own.
+///
+/// # Errors
+/// When their address cannot be used.
+pub fn claim(config: &Config) -> Result<Option<HoldClaim>, StoreError> {
+    config.postgres_url().map(claim_of).transpose()
+}
+
+#[cfg(feature = "postgres")]
+fn claim_of(url: &PostgresUrl) -> Result<HoldClaim, StoreError> {
+    let mut claim = ServerClaim::new(url.expose())?;
+    Ok(Box::new(move || claim.hold()))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn claim_of(_url: &PostgresUrl) -> Result<HoldClaim, StoreError> {
+    Err(StoreError::Unavailable(WITHOUT_POSTGRES.into()))
+}
+
+/// Why metadata were not moved or copied.
+pub type CopyFailure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What was moved.
+#[derive(Debug)]
+pub struct Moved {
+    /// The tables, and how many rows each has.
+    pub tables: Vec<(String, u64)>,
+    /// Whether all of it was there already, and nothing was written.
+    pub was_there: bool,
+}
+
+/// Copies the metadata in the SQLite file `from` to the PostgreSQL database at `to`, all or none.
+///
+/// # Errors
+/// When one of them cannot be used, the database has other rows, or a row is not the same after it was copied.
+pub fn move_metadata(from: &Path, to: &PostgresUrl) -> Result<Moved, CopyFailure> {
+    #[cfg(feature = "postgres")]
+    return Ok(copy_to_postgres(from, to.expose())
+        .map(|copied| Moved { tables: copied.tables, was_there: copied.was_there })?);
+    #[cfg(not(feature = "postgres"))]
+    return Err(format!("{} cannot be moved to {to:?}: {WITHOUT_POSTGRES}", from.display()).into());
+}
+
+/// The metadata as they are at one moment, for a copy of them.
+pub(crate) enum MetadataSource {
+    Sqlite(Source),
+    #[cfg(feature = "postgres")]
+    Postgres(PostgresSnapshot),
+}
+
+impl MetadataSource {
+    /// Those of `config`, which were opened before.
+    pub(crate) fn open(config: &Config) -> Result<Self, BackupError> {
+        match config.postgres_url() {
+            None => {
+                let path = config.sqlite_path();
+                Source::open(&path).map(Self::Sqlite).map_err(|cause| BackupError::sqlite(&path, cause))
+            }
+            #[cfg(feature = "postgres")]
+            Some(url) => PostgresSnapshot::open(url.expose())
+                .map(Self::Postgres)
+                .map_err(|cause| BackupError::Metadata(cause.into())),
+            #[cfg(not(feature = "postgres"))]
+            Some(_) => Err(BackupError::Metadata(WITHOUT_POSTGRES.into())),
+        }
+    }
+
+    /// From now on this sees what is in them now.
+    pub(crate) fn take_moment(&mut self, from: &Path) -> Result<(), BackupError> {
+        match self {
+            Self::Sqlite(source) => source.take_moment().map_err(|cause| BackupError::sqlite(from, cause)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(snapshot) => snapshot.take_moment().map_err(|cause| BackupError::Metadata(cause.into())),
+        }
+    }
+
+    /// Writes them to a new SQLite file `to`: durable when this returns.
+    pub(crate) fn copy(self, from: &Path, to: &Path, way: &Way<'_>) -> Result<(), BackupError> {
+        match self {
+            Self::Sqlite(source) => source.copy(to, way).map_err(|error| BackupError::database(from, to, error)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(snapshot) => {
+                snapshot.write(to).map_err(|cause| BackupError::Metadata(cause.into()))?;
+                let synced = std::fs::File::open(to).and_then(|file| file.sync_all());
+                synced.map_err(|cause| BackupError::io(to, cause))
+            }
+        }
+    }
 }
 
 /// Why what pages captured beside events cannot be used.

@@ -139,21 +139,28 @@ fn user_name(id: u32) -> String {
 /// # Errors
 /// [`DataDirError::NoMetadata`], or [`DataDirError::Restoring`] or [`DataDirError::RollingBack`] where a part of something
 /// else is.
-pub fn expect_metadata(directory: &Path, database: &Path) -> Result<(), DataDirError> {
+pub fn expect_metadata(directory: &Path, database: Option<&Path>) -> Result<(), DataDirError> {
     if directory.join(RESTORING).exists() {
         return Err(DataDirError::Restoring(directory.to_owned()));
     }
     if upgrade::is_rolling_back(directory) {
         return Err(DataDirError::RollingBack(directory.to_owned()));
     }
+    match database {
+        Some(database) if !has_database(database) && has_events(directory) => {
+            Err(DataDirError::NoMetadata { database: database.to_owned(), directory: directory.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a data directory has events.
+pub(crate) fn has_events(directory: &Path) -> bool {
     let is_segment = |entry: io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "parquet"))
     };
     let has_segments = || fs::read_dir(directory.join("segments")).is_ok_and(|mut entries| entries.any(is_segment));
-    if !has_database(database) && (has_database(&directory.join("events.db")) || has_segments()) {
-        return Err(DataDirError::NoMetadata { database: database.to_owned(), directory: directory.to_owned() });
-    }
-    Ok(())
+    has_database(&directory.join("events.db")) || has_segments()
 }
 
 /// Refuses links among the files of `folder` that are ours, and takes the files from everybody but their owner.

@@ -10,6 +10,7 @@ pub mod backup;
 pub mod bootstrap;
 pub mod bucket;
 mod causes;
+pub mod claim;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -21,7 +21,8 @@ use zenovay_store::{Metadata, StoreError};
 use crate::backends::OpenCapturesError;
 use crate::backup::{self, BackupError, Scheduled};
 use crate::causes::with_causes;
-use crate::config::{Config, SmtpUrl};
+use crate::claim::Claim;
+use crate::config::{Config, PostgresUrl, SmtpUrl};
 use crate::control::Control;
 use crate::data_dir::{self, DataDirError, ServerLock};
 use crate::erasures::Erasures;
@@ -52,6 +53,12 @@ pub enum ServeError {
     /// The metadata cannot be used.
     #[error("metadata: {}", told_about_metadata(.0))]
     Metadata(#[from] StoreError),
+    /// Another server has the metadata.
+    #[error(
+        "another zenovay server has the PostgreSQL database of database_url ({0}): stop it first. Limits, sessions and events are of one \
+         server; that of a machine that is gone is forgotten after 15 seconds"
+    )]
+    Claimed(String),
     /// The event store cannot be opened.
     #[error("event store: {cause}{hint}", cause = with_causes(.0), hint = what_to_do(.0))]
     Events(#[from] OpenError),
@@ -111,7 +118,12 @@ impl ServeError {
             | Self::Salts(_)
             | Self::Upgrade(_)
             | Self::Io(_) => true,
-            Self::DataDir(_) | Self::Geo(_) | Self::Mail(_) | Self::Backups(_) | Self::Listen { .. } => false,
+            Self::DataDir(_)
+            | Self::Claimed(_)
+            | Self::Geo(_)
+            | Self::Mail(_)
+            | Self::Backups(_)
+            | Self::Listen { .. } => false,
         };
         let free = free_bytes(&config.data_dir).filter(|_| is_of_disk);
         told_of_start(self, free, &config.data_dir)
@@ -155,6 +167,9 @@ fn what_to_do(error: &OpenError) -> &'static str {
     }
 }
 
+/// How long a server that starts waits for a PostgreSQL server that does not answer yet, as where both start with the machine.
+const METADATA_PATIENCE: Duration = Duration::from_secs(30);
+
 /// The stores of a server, and the lock that makes it the only one on them.
 pub struct Stores {
     /// Users, teams, websites, keys.
@@ -167,6 +182,8 @@ pub struct Stores {
     pub erasures: Arc<Erasures>,
     /// The clock that both are kept by.
     pub clock: Arc<GuardedClock>,
+    /// That no other server uses the metadata.
+    pub claim: Arc<Claim>,
     lock: ServerLock,
 }
 
@@ -178,7 +195,7 @@ impl Stores {
     pub fn open(config: &Config) -> Result<Self, ServeError> {
         data_dir::create(&config.data_dir)?;
         let lock = ServerLock::acquire(&config.data_dir)?;
-        data_dir::expect_metadata(&config.data_dir, &config.database_path())?;
+        data_dir::expect_metadata(&config.data_dir, config.database_path().as_deref())?;
         let prepared = upgrade::prepare(config)?;
         match Self::open_with(config, lock) {
             Ok(stores) => {
@@ -213,13 +230,16 @@ impl Stores {
     }
 
     fn open_with(config: &Config, lock: ServerLock) -> Result<Self, ServeError> {
+        // Before the database is brought up to date: another server may use it.
+        backends::wait_for_metadata(config, METADATA_PATIENCE)?;
+        let claim = Arc::new(Claim::make(config)?);
         let metadata = backends::open_metadata(config)?;
         let clock = Arc::new(GuardedClock::new(Arc::new(SystemClock), metadata.clock_memory()?));
         let captures = backends::open_captures(config)?;
         let events = backends::open_events(config, clock.clone(), Arc::clone(&captures))?;
         clock.begin(events.newest());
         let erasures = Arc::new(Erasures::new(&config.data_dir, clock.clone()));
-        Ok(Self { metadata, events, captures, erasures, clock, lock })
+        Ok(Self { metadata, events, captures, erasures, clock, claim, lock })
     }
 }
 
@@ -297,6 +317,19 @@ pub fn run(
         Arc::clone(&stores.captures),
         ingest,
     );
+    state.claim = Arc::clone(&stores.claim);
+    if config.postgres_url().is_some_and(PostgresUrl::is_in_plain) {
+        tracing::warn!(
+            "what is sent to the database of database_url may go over the network without TLS, where others may read it: add \
+             sslmode=verify-full to the URL"
+        );
+    }
+    if config.is_password_in_a_flag() {
+        tracing::warn!(
+            "the password of database_url is in a flag, where everybody on this machine can read it: set ZENOVAY_DATABASE_URL, or \
+             database_url in the configuration file"
+        );
+    }
     state.mail = Mail::new(config)?.map(Arc::new);
     if config.smtp_url.as_ref().is_some_and(SmtpUrl::is_password_in_plain) {
         tracing::warn!(

@@ -68,6 +68,12 @@ pub enum UpgradeError {
         "{0} has no snapshot of before an upgrade: it is removed after {KEPT_DAYS} days, and when a visitor is erased"
     )]
     NoSnapshot(PathBuf),
+    /// The metadata are in PostgreSQL.
+    #[error(
+        "the metadata are in PostgreSQL, of which no snapshot is made: restore a backup of before the upgrade with the earlier version, \
+         and move it to an empty database"
+    )]
+    InPostgres,
     /// A database of the snapshot is not what was put there.
     #[error(
         "{path} is damaged: {problem}. Nothing was changed; restore a backup of before the upgrade instead, with the earlier version"
@@ -164,6 +170,8 @@ enum What {
     Nothing,
     /// Nothing is stored yet.
     Fresh,
+    /// The metadata are in PostgreSQL, of which no file is one moment with the events: there is no way back but a backup.
+    WithoutSnapshot,
     /// A snapshot was made, now or by a process that did not come to the end.
     Upgrade,
 }
@@ -176,8 +184,12 @@ pub(crate) fn prepare(config: &Config) -> Result<Prepared, UpgradeError> {
     let what = if known.as_ref() == Some(&formats::present()) {
         remove(&new)?;
         What::Nothing
-    } else if !has_database(&config.database_path()) && !has_database(&data_dir.join(EVENTS)) {
+    } else if !config.database_path().is_some_and(|path| has_database(&path)) && !has_database(&data_dir.join(EVENTS)) {
         What::Fresh
+    } else if config.postgres_url().is_some() {
+        // What is of a later version is refused.
+        stored_rows(&data_dir)?;
+        What::WithoutSnapshot
     } else {
         if Snapshot::read(&new)?.is_none() {
             // What is of a later version is refused before anything is made.
@@ -202,6 +214,11 @@ impl Prepared {
             fs::rename(&new, &kept).and_then(|()| sync_dir(&data_dir)).map_err(io_at(&kept))?;
             let snapshot = kept.display();
             tracing::info!(%snapshot, days = KEPT_DAYS, "what an earlier version stored was upgraded; a snapshot of before is kept");
+        }
+        if what == What::WithoutSnapshot {
+            tracing::info!(
+                "what an earlier version stored is upgraded; the way back is a backup of before, for the metadata are in PostgreSQL"
+            );
         }
         note(&data_dir, &formats::present()).map_err(io_at(&data_dir))
     }
@@ -273,7 +290,7 @@ fn make(
             names.push(name.to_owned());
         }
     }
-    let database = config.database_path();
+    let database = config.sqlite_path();
     if database.exists() {
         // Commands may have it open.
         let copied = Source::open(&database).map_err(DatabaseError::from).and_then(|source| {
@@ -390,6 +407,9 @@ pub struct RolledBack {
 /// [`UpgradeError`].
 pub fn roll_back(config: &Config, discard: Discard) -> Result<RolledBack, UpgradeError> {
     let data_dir = &config.data_dir;
+    if config.postgres_url().is_some() {
+        return Err(UpgradeError::InPostgres);
+    }
     let _lock = ServerLock::acquire(data_dir).map_err(UpgradeError::DataDir)?;
     let folder = data_dir.join(SNAPSHOT);
     // Of an upgrade that did not come to its end.
@@ -423,7 +443,7 @@ pub fn roll_back(config: &Config, discard: Discard) -> Result<RolledBack, Upgrad
     let all = COPIED.into_iter().chain(BESIDE).chain([METADATA, SEGMENTS, REPLAYS]);
     for name in all {
         let is_metadata = name.starts_with(METADATA);
-        let place = if is_metadata { beside(&config.database_path(), name) } else { data_dir.join(name) };
+        let place = if is_metadata { beside(&config.sqlite_path(), name) } else { data_dir.join(name) };
         let (kept, away) = (folder.join(name), aside.join(name));
         // What has been put back is not put aside.
         let is_done = snapshot.names.iter().any(|own| own == name) && !kept.exists();
@@ -489,7 +509,7 @@ fn done_since(config: &Config, folder: &Path, snapshot: &Snapshot) -> Result<Sin
     let rows = rows.iter().map(|site| site.rows.saturating_sub(before(site))).sum();
     let made_at = snapshot.made_at.parse::<Timestamp>().map_err(|error| error.to_string())?;
     let former = folder.join(METADATA);
-    let changes = database::changes_since(&config.database_path(), &former, made_at.as_millis());
+    let changes = database::changes_since(&config.sqlite_path(), &former, made_at.as_millis());
     Ok(Since { rows, changes: changes.map_err(|error| error.to_string())? })
 }
 

@@ -200,7 +200,7 @@ fn failures_are_exit_code_1_and_one_line() {
     assert_fails(&place.run(&["key", "revoke", UNKNOWN_ID]), "key");
     let long = "n".repeat(65);
     assert_fails(&place.run(&["key", "create", "--user", "owner@example.com", "--name", &long]), "64");
-    assert_fails(&place.run(&["key", "list", "--database-url", "postgres://h/d"]), "sqlite://PATH");
+    assert_fails(&place.run(&["key", "list", "--database-url", "mysql://h/d"]), "sqlite://PATH");
     std::fs::write(place.path("zenovay.toml"), "colour = 1\n").expect("a file");
     assert_fails(&place.run(&["key", "list"]), "zenovay.toml: unknown setting `colour`");
     assert_fails(&place.run(&["config", "--config", "elsewhere.toml"]), "elsewhere.toml");

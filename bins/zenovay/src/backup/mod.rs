@@ -47,6 +47,7 @@ use self::place::{Place, read_whole};
 pub(crate) use self::restore::erase_again;
 pub use self::restore::{Restore, Restored, Verified, restore, verify};
 pub use self::schedule::{BackupSchedule, Scheduled};
+use crate::backends::{CopyFailure, MetadataSource};
 use crate::bucket::BucketError;
 use crate::causes::with_causes;
 use crate::config::{BackupPlace, Config};
@@ -85,6 +86,9 @@ pub enum BackupError {
     /// What was captured beside events cannot be copied.
     #[error("captures: {0}")]
     Captures(#[from] CaptureError),
+    /// The metadata in PostgreSQL cannot be copied.
+    #[error("metadata: {}", with_causes(&**.0))]
+    Metadata(#[source] CopyFailure),
     /// The bucket cannot be used as it is configured.
     #[error("{0}")]
     Bucket(#[from] BucketError),
@@ -221,7 +225,12 @@ impl BackupError {
         }
     }
 
-    fn database(from: &Path, to: &Path, error: DatabaseError) -> Self {
+    /// SQLite says no to whoever reads the database at `path`.
+    pub(crate) fn sqlite(path: &Path, cause: rusqlite::Error) -> Self {
+        FileError::database(path, cause).into()
+    }
+
+    pub(crate) fn database(from: &Path, to: &Path, error: DatabaseError) -> Self {
         match error {
             DatabaseError::Sqlite(cause) => FileError::database(from, cause).into(),
             DatabaseError::Copy(error) => Self::copy(from, to, error),
@@ -271,7 +280,6 @@ impl Made {
 pub struct Backups {
     config: Config,
     data_dir: PathBuf,
-    database: PathBuf,
     clock: Arc<dyn Clock>,
     events: Arc<dyn EventStore>,
     captures: Arc<Captures>,
@@ -296,7 +304,6 @@ impl Backups {
         let backups = Self {
             config: config.clone(),
             data_dir: config.data_dir.clone(),
-            database: config.database_path(),
             clock,
             events,
             captures,
@@ -766,7 +773,7 @@ impl Pool {
 
 /// The databases whose moment is taken with that of the events.
 struct Sources {
-    metadata: Source,
+    metadata: MetadataSource,
     captures: Source,
 }
 
@@ -812,7 +819,8 @@ impl Work<'_> {
             let _blobs = backups.captures.keep_blobs();
             let open = |path: &Path| Source::open(path).map_err(|cause| FileError::database(path, cause));
             let captures = backups.data_dir.join(CAPTURES);
-            self.sources = Some(Sources { metadata: open(&backups.database)?, captures: open(&captures)? });
+            let metadata = MetadataSource::open(&backups.config)?;
+            self.sources = Some(Sources { metadata, captures: open(&captures)? });
             let copied = backups.events.copy(self);
             if let Some(error) = self.error.take() {
                 return Err(error);
@@ -911,12 +919,10 @@ impl Work<'_> {
 
     fn copy_databases(&mut self, captures: &Path) -> Result<(), BackupError> {
         let Some(sources) = self.sources.take() else { return Ok(()) };
-        let database = self.backups.database.clone();
-        for (source, from, name) in
-            [(sources.metadata, database.as_path(), METADATA), (sources.captures, captures, CAPTURES)]
-        {
-            let to = self.made.join(name);
-            source.copy(&to, self.way).map_err(|error| BackupError::database(from, &to, error))?;
+        let [metadata, to] = [METADATA, CAPTURES].map(|name| self.made.join(name));
+        sources.metadata.copy(&self.backups.config.sqlite_path(), &metadata, self.way)?;
+        sources.captures.copy(&to, self.way).map_err(|error| BackupError::database(captures, &to, error))?;
+        for (name, to) in [(METADATA, metadata), (CAPTURES, to)] {
             let copied = self.way.hash_file(&to).map_err(|error| BackupError::copy(&to, &to, error))?;
             self.add(name, copied);
         }
@@ -981,12 +987,11 @@ impl Work<'_> {
 
 impl Copier for Work<'_> {
     fn moment(&mut self, moment: &Moment) -> io::Result<()> {
-        if let Some(sources) = &self.sources {
-            let taken = [(&sources.metadata, METADATA), (&sources.captures, CAPTURES)];
-            let failed = taken.into_iter().find_map(|(source, name)| Some((source.take_moment().err()?, name)));
-            if let Some((cause, name)) = failed {
-                return Err(self.end(FileError::database(Path::new(name), cause).into()));
-            }
+        if let Some(sources) = &mut self.sources {
+            let captures = |cause| BackupError::sqlite(Path::new(CAPTURES), cause);
+            let taken = sources.metadata.take_moment(Path::new(METADATA));
+            let taken = taken.and_then(|()| sources.captures.take_moment().map_err(captures));
+            taken.map_err(|error| self.end(error))?;
         }
         let erased = noted_erasures(&self.backups.data_dir).map_err(|error| self.end(error))?;
         self.moment = Some((moment.clone(), self.backups.clock.now(), erased));

@@ -119,7 +119,7 @@ pub fn restore(config: &Config, what: &Restore<'_>) -> Result<Restored, BackupEr
     // Before anything is done, so that what cannot be read is no surprise at the end.
     let later = later_erasures(&opened, what.old)?;
     let at = |path: &Path| real(path).map_err(|cause| BackupError::io(path, cause));
-    let metadata = at(&config.database_path())?;
+    let metadata = at(&config.sqlite_path())?;
     let target = &at(target)?;
     // Nobody else restores to it, and no server starts on it.
     let (staging, _lock) = begin(target, &metadata)?;
@@ -127,7 +127,7 @@ pub fn restore(config: &Config, what: &Restore<'_>) -> Result<Restored, BackupEr
         let mut staged = config.clone();
         staged.data_dir.clone_from(&staging);
         staged.database_url = None;
-        let in_staging = staged.database_path();
+        let in_staging = staged.sqlite_path();
         let mut work = Work::new(&opened, &staging, &in_staging);
         work.damaged.clone_from(&opened.manifest.damaged);
         work.all(!what.in_part)?;
@@ -505,7 +505,7 @@ pub fn verify(config: &Config, backup: &BackupPlace) -> Result<Verified, BackupE
     config.data_dir = temporary.path().join("data");
     config.database_url = None;
     data_dir::create(&config.data_dir)?;
-    let metadata = config.database_path();
+    let metadata = config.sqlite_path();
     let mut work = Work::new(&opened, &config.data_dir, &metadata);
     let restored = work.all(true);
     let rotten = work.rotten;
@@ -539,7 +539,7 @@ struct Differences {
 /// What is not in the data directory of `config` as `manifest` says.
 fn differences(config: &Config, manifest: &Manifest) -> Result<Differences, BackupError> {
     let mut differences = Vec::new();
-    for (name, path) in [(METADATA, config.database_path()), (CAPTURES, config.data_dir.join(CAPTURES))] {
+    for (name, path) in [(METADATA, config.sqlite_path()), (CAPTURES, config.data_dir.join(CAPTURES))] {
         let faults = database::faults(&path).map_err(|cause| FileError::database(&path, cause))?;
         differences.extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
         let rows = database::rows(&path).map_err(|cause| FileError::database(&path, cause))?;

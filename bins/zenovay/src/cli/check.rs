@@ -55,18 +55,19 @@ fn check_backups(config: &Config) -> Result<&'static str, BucketError> {
 
 fn check_metadata(config: &Config) -> Result<(&'static str, Vec<String>), Failure> {
     let path = config.database_path();
-    data_dir::expect_metadata(&config.data_dir, &path).map_err(Failure::new)?;
-    if !path.exists() {
+    data_dir::expect_metadata(&config.data_dir, path.as_deref()).map_err(Failure::new)?;
+    if path.as_ref().is_some_and(|path| !path.exists()) {
         return Ok(("none yet", Vec::new()));
     }
     let faults = context::open_upgraded(config)?.check()?;
-    Ok(("ok", faults.into_iter().map(|fault| format!("{}: {fault}", path.display())).collect()))
+    let place = path.map_or_else(|| "PostgreSQL".to_owned(), |path| path.display().to_string());
+    Ok(("ok", faults.into_iter().map(|fault| format!("{place}: {fault}")).collect()))
 }
 
 /// What a server that starts now thinks of the clock. A machine that was off for long is in doubt, too, so this is not a fault.
 fn check_clock(config: &Config) -> Result<String, Failure> {
-    let path = config.database_path();
-    let memory = if path.exists() { backends::open_metadata(config)?.clock_memory()? } else { None };
+    let is_there = config.database_path().is_none_or(|path| path.exists());
+    let memory = if is_there { backends::open_metadata(config)?.clock_memory()? } else { None };
     let Some(memory) = memory else { return Ok("no server has run yet".to_owned()) };
     let doubt = GuardedClock::new(Arc::new(SystemClock), Some(memory)).status().doubt;
     Ok(doubt.map_or_else(|| "ok".to_owned(), |doubt| format!("not believed: it {doubt}; nothing is removed by it")))

@@ -49,11 +49,11 @@ fn alone(config: &Config, is_held: bool, page: Option<&str>) -> Result<Value, Fa
     serde_json::to_value(doctor::examine(&patient)).map_err(Failure::new)
 }
 
-/// The metadata, when there is a file with them.
+/// The metadata, when there are some.
 fn open_metadata(config: &Config) -> Result<Option<Arc<dyn Metadata>>, String> {
     let path = config.database_path();
-    data_dir::expect_metadata(&config.data_dir, &path).map_err(|error| error.to_string())?;
-    if !path.exists() {
+    data_dir::expect_metadata(&config.data_dir, path.as_deref()).map_err(|error| error.to_string())?;
+    if path.is_some_and(|path| !path.exists()) {
         return Ok(None);
     }
     context::open_upgraded(config).map(Some).map_err(Failure::into_message)

@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod health;
 mod key;
+mod move_metadata;
 mod openapi;
 mod output;
 mod password;
@@ -81,6 +82,9 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Restore a backup to a new data directory, or verify one.
     Restore(backup::RestoreArgs),
+    /// Copy users, teams, websites and keys from SQLite to an empty PostgreSQL database, all or none, each row compared. Changes nothing
+    /// of the source. Needs the server stopped. Events stay where they are.
+    Move(move_metadata::MoveArgs),
     /// Put back what was stored before the last upgrade, for an earlier version. What is there now is put aside. Needs the server
     /// stopped.
     Rollback(rollback::RollbackArgs),
@@ -175,6 +179,7 @@ impl Cli {
             Command::Status(command) => status::run(command, &config, output),
             Command::Backup(args) => backup::backup(args, &config, output),
             Command::Restore(args) => backup::restore(&args, &config, output),
+            Command::Move(args) => move_metadata::run(&args, &config, output),
             Command::Rollback(args) => rollback::run(&args, &config, output),
             Command::Check => check::run(&config, output),
             Command::Doctor(args) => doctor::run(args, &config, output),

@@ -10,7 +10,7 @@
 //! | `settings.rs` | the table: name, type, default and help of every setting |
 //! | `values.rs` | the types: what a value may be, and what is said when it may not |
 //! | `source.rs` | the layers, and what is said of a name that is not a setting |
-//! | `people.rs`, `bucket.rs`, `place.rs`, `webhook.rs` | the types of settings about people, about buckets, about where backups are, and about where alerts are sent |
+//! | `people.rs`, `bucket.rs`, `place.rs`, `postgres.rs`, `webhook.rs` | the types of settings about people, about buckets, about where backups are, about PostgreSQL, and about where alerts are sent |
 //! | `plans.rs` | the numbers of the plans |
 //! | `error.rs` | the errors, and where an effective value comes from |
 //!
@@ -24,6 +24,7 @@ mod error;
 mod people;
 mod place;
 mod plans;
+mod postgres;
 mod settings;
 mod source;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use self::error::{ConfigError, Effective, Origin};
 pub use self::people::{NamesIssuer, PlanChanges, SignUp, SmtpUrl, StatusPage};
 pub use self::place::{BackupPlace, InvalidBackupPlace};
 use self::plans::plan_number_names;
+pub use self::postgres::PostgresUrl;
 pub use self::settings::{CommonFlags, Config, ServerFlags};
 use self::source::{Source, read_table};
 pub use self::values::{DatabaseUrl, LogFormat, Number, ResetFormat};
@@ -99,8 +101,30 @@ impl Config {
         self.cache_bytes.map_or_else(|| machine::memory_share(8, 64 << 20), Number::as_usize)
     }
 
-    /// The file of the metadata.
-    pub fn database_path(&self) -> PathBuf {
-        self.database_url.as_ref().map_or_else(|| self.data_dir.join("zenovay.db"), |url| url.path().to_owned())
+    /// The file of the metadata; `None` when they are in PostgreSQL.
+    pub fn database_path(&self) -> Option<PathBuf> {
+        self.postgres_url().is_none().then(|| self.sqlite_path())
+    }
+
+    /// The file that metadata are in, or would be: what a restore puts there, and what is moved to PostgreSQL.
+    pub fn sqlite_path(&self) -> PathBuf {
+        match &self.database_url {
+            Some(DatabaseUrl::Sqlite(path)) => path.clone(),
+            Some(DatabaseUrl::Postgres(_)) | None => self.data_dir.join("zenovay.db"),
+        }
+    }
+
+    /// The PostgreSQL database that the metadata are in, if they are in one.
+    pub fn postgres_url(&self) -> Option<&PostgresUrl> {
+        match &self.database_url {
+            Some(DatabaseUrl::Postgres(url)) => Some(url),
+            Some(DatabaseUrl::Sqlite(_)) | None => None,
+        }
+    }
+
+    /// Whether a password is in the list of processes, where everybody on the machine can read it: one in a flag.
+    pub fn is_password_in_a_flag(&self) -> bool {
+        let is_a_flag = |one: &Effective| one.name == "database_url" && matches!(one.origin, Origin::Flag(_));
+        self.postgres_url().is_some_and(PostgresUrl::has_password) && self.effective.iter().any(is_a_flag)
     }
 }

@@ -98,7 +98,7 @@ settings! {
     common {
         /// Directory for all stored data; created with mode 0700 if it does not exist [default: ./data]
         data_dir: PathBuf = PathBuf::from("data"), "DIR";
-        /// Database of users, teams, websites and keys: sqlite://PATH [default: zenovay.db in the data directory]
+        /// Database of users, teams, websites and keys: sqlite://PATH, or postgres://USER:PASSWORD@HOST/DATABASE, best set as a variable or in the file [default: zenovay.db in the data directory]
         database_url: Option<DatabaseUrl> = None, "URL";
     }
     server {

@@ -1,5 +1,4 @@
 use std::ffi::OsString;
-use std::path::Path;
 
 use zenovay_domain::Plan;
 
@@ -58,7 +57,7 @@ fn wrong_values_name_the_setting_and_where_it_was_written() {
         ("public_url = \"https://example.com/path\"", "public_url"),
         ("public_url = \"ftp://example.com\"", "public_url"),
         ("log_level = \"loud\"", "log_level"),
-        ("database_url = \"postgres://db/z\"", "database_url"),
+        ("database_url = \"mysql://db/z\"", "database_url"),
         ("data_dir = \"\"", "data_dir"),
         ("plans = 3", "plans"),
         ("[plans.pro]\nrequests_per_minute = \"unlimited\"", "plans.pro.requests_per_minute"),
@@ -93,9 +92,11 @@ fn what_a_value_must_be_is_said_in_plain_words() {
 
 #[test]
 fn other_databases_are_refused_with_a_hint() {
-    let error = load(None, &[("ZENOVAY_DATABASE_URL", "postgres://u:secret@h/d")], ServerFlags::default()).unwrap_err();
-    assert!(error.contains("sqlite://PATH"), "{error}");
-    assert!(!error.contains("secret"), "{error}");
+    for url in ["mysql://u:secret@h/d", "secret://h/d", "secret", "postgres://u:secret@h:port/d"] {
+        let error = load(None, &[("ZENOVAY_DATABASE_URL", url)], ServerFlags::default()).unwrap_err();
+        assert!(error.contains("database_url"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
 }
 
 #[test]
@@ -180,7 +181,7 @@ fn variables_of_others_are_ignored_and_the_rest_is_told() {
 
 #[test]
 fn the_metadata_is_in_the_data_directory_unless_a_url_says_otherwise() {
-    assert_eq!(load(None, &[], ServerFlags::default()).unwrap().database_path(), Path::new("data/zenovay.db"));
+    assert_eq!(load(None, &[], ServerFlags::default()).unwrap().database_path(), Some("data/zenovay.db".into()));
     let config = load(None, &[("ZENOVAY_DATABASE_URL", "sqlite:///srv/meta.db")], ServerFlags::default()).unwrap();
-    assert_eq!(config.database_path(), Path::new("/srv/meta.db"));
+    assert_eq!(config.database_path(), Some("/srv/meta.db".into()));
 }

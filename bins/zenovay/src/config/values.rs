@@ -1,7 +1,7 @@
 //! The types of settings: how each is read from a string or a TOML value, and written as JSON.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 use zenovay_domain::Plan;
@@ -9,6 +9,7 @@ use zenovay_domain::Plan;
 use super::bucket::{BucketAddress, BucketHttp, BucketName, BucketPrefix, Secret};
 use super::people::{NamesIssuer, PlanChanges, SignUp, SmtpUrl, StatusPage};
 use super::place::BackupPlace;
+use super::postgres::PostgresUrl;
 use super::webhook::WebhookUrl;
 use crate::backup::BackupSchedule;
 
@@ -33,16 +34,22 @@ impl<const MIN: u64, const MAX: u64> Number<MIN, MAX> {
     }
 }
 
-/// Where the metadata is kept: `sqlite://PATH`.
+/// Where the metadata are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DatabaseUrl {
-    path: PathBuf,
+pub enum DatabaseUrl {
+    /// `sqlite://PATH`: in this file.
+    Sqlite(PathBuf),
+    /// `postgres://…`: in a database of a server.
+    Postgres(PostgresUrl),
 }
 
 impl DatabaseUrl {
-    /// The file of the database.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// What it must be. Nothing of it is repeated.
+    pub fn read(text: &str) -> Result<Self, String> {
+        Self::from_text(text)
     }
 }
 
@@ -154,17 +161,19 @@ impl Setting for BackupSchedule {
 impl Setting for DatabaseUrl {
     fn from_text(text: &str) -> Result<Self, String> {
         match text.split_once("://") {
-            Some(("sqlite", path)) if !path.is_empty() => Ok(Self { path: PathBuf::from(path) }),
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path))),
             Some(("sqlite", _)) => Err("names no file: write sqlite://PATH".to_owned()),
-            Some((scheme, _)) => {
-                Err(format!("`{scheme}` databases are not supported by this version: use sqlite://PATH"))
-            }
-            None => Err("must be sqlite://PATH".to_owned()),
+            Some(("postgres" | "postgresql", _)) => PostgresUrl::read(text).map(Self::Postgres),
+            // What stands before `://` may be anything, a password among it.
+            _ => Err("must be sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE".to_owned()),
         }
     }
 
     fn to_json(&self) -> serde_json::Value {
-        format!("sqlite://{}", self.path.display()).into()
+        match self {
+            Self::Sqlite(path) => format!("sqlite://{}", path.display()).into(),
+            Self::Postgres(url) => url.shown().into(),
+        }
     }
 }
 

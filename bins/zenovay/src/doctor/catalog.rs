@@ -133,8 +133,8 @@ catalog! {
             => "Restart it: it hangs, starts or stops just now, or is of an earlier version.";
         NotWritable "not_writable", Fault, "events cannot be stored"
             => "Make space on the disk: then it goes on by itself. Where there is space, look for what is wrong in the server's log, and restart it.";
-        MetadataUnreadable "metadata_unreadable", Fault, "`zenovay.db` cannot be read"
-            => "Is the disk full? Then make space, and start the server again. Otherwise put a copy of `zenovay.db` back; `zenovay check` says whether it is whole.";
+        MetadataUnreadable "metadata_unreadable", Fault, "the metadata cannot be read"
+            => "Is the disk full? Then make space, and start the server again. Otherwise put a copy of `zenovay.db` back; `zenovay check` says whether it is whole. In PostgreSQL: look whether its server runs, and lets this machine in.";
     }
     ProxyHeaders "proxy_headers", "Events that arrive", "Whether the addresses of visitors come through the proxy, in the last 1,024 hits." {
         ProxyNotTrusted "proxy_not_trusted", Fault, "half of the hits or more have `X-Forwarded-For`, and come from an address that `trusted_proxies` does not list"

@@ -34,6 +34,9 @@ pub async fn readyz(_: Public, state: web::Data<AppState>) -> Result<Json<Ready>
     if state.connections.are_draining() {
         return Err(ApiError::unavailable("The server is shutting down", SOON_S));
     }
+    if state.claim.is_taken() {
+        return Err(ApiError::unavailable("Another server uses the metadata database", SOON_S));
+    }
     let readable = matches!(metadata, Ok(Ok(_)));
     let writable = state.events.stats().writable;
     match (writable, readable) {

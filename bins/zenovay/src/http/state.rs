@@ -21,6 +21,7 @@ use crate::activity::{Activity, SlowQuestions};
 use crate::alerts::Alerts;
 use crate::backup::Backups;
 use crate::bootstrap;
+use crate::claim::Claim;
 use crate::config::{Config, ResetFormat};
 use crate::erasures::Erasures;
 use crate::http::address_limit::AddressLimits;
@@ -75,6 +76,8 @@ pub struct AppState {
     pub connections: Arc<Connections>,
     /// How often a key whose plan has no API access is told so, per minute.
     pub refusals_per_minute: u32,
+    /// That no other server uses the metadata.
+    pub claim: Arc<Claim>,
     /// Whether the main address answers `/metrics` to this machine: no other address does, and no proxy is known.
     pub has_local_metrics: bool,
     /// What happens on websites at this moment, for those who watch.
@@ -188,6 +191,7 @@ impl AppState {
             // Its gauge is on the page from the start: after the line above.
             connections: Arc::new(Connections::new(config, layer)),
             refusals_per_minute: config.auth_requests_per_minute.as_u32(),
+            claim: Arc::default(),
             has_local_metrics: config.metrics_listen.is_none()
                 && config.public_url.is_none()
                 && config.trusted_proxies.is_empty(),
