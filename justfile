@@ -6,6 +6,8 @@ set positional-arguments
 
 just := quote(just_executable())
 target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
+# The server of tests. Libraries have the features that the whole workspace needs, so that what `test-rust` compiled is not compiled again.
+server := "cargo build --locked --workspace --features zenovay/postgres --bin zenovay"
 
 # Show the recipes.
 default:
@@ -68,7 +70,7 @@ test-rust:
 
 # Events on two real servers of ClickHouse, which the tests start and end. What is tested on PostgreSQL is in test-rust.
 test-databases:
-    PROPTEST_CASES=16 node scripts/steady.mjs cargo --package zenovay-events-clickhouse --features servers --locked --test clickhouse
+    PROPTEST_CASES=16 node scripts/steady.mjs cargo --workspace --features zenovay/postgres,zenovay-events-clickhouse/servers --locked --test clickhouse
 
 # Of test-rust, the metadata on a real PostgreSQL, which the tests start and end: the store, and the program with it.
 test-postgres:
@@ -85,12 +87,12 @@ test-packages:
 
 # z.js in a real Chromium against the real server.
 test-tracker: assets
-    cargo build --locked --package zenovay --features postgres
+    {{server}}
     cd tracker && ZENOVAY_BIN={{quote(target / "debug/zenovay")}} npm test
 
 # The web application in a real Chromium against the real server: its rules, what people do, axe on every page.
 test-web: assets
-    cargo build --locked --package zenovay --features postgres
+    {{server}}
     cd web && ZENOVAY_BIN={{quote(target / "debug/zenovay")}} npm test
 
 # How long people wait for the numbers of the analytics page and for those of a filter, beside the bare question.
@@ -99,29 +101,29 @@ bench-web: build
 
 # Write a picture of every page, in light and dark, wide and narrow, to DIRECTORY.
 screenshots DIRECTORY="target/screenshots": assets
-    cargo build --locked --package zenovay --features postgres
+    {{server}}
     mkdir -p {{quote(DIRECTORY)}}
     cd web && SCREENSHOTS={{quote(absolute_path(DIRECTORY))}} ZENOVAY_BIN={{quote(target / "debug/zenovay")}} \
         node --test --test-name-pattern='^every page' tests/{pages,numbers,shares,mcp,captures,heatmaps,states}.test.mjs
 
 # Make the pictures of the README and of docs/mcp.md anew, from the demo, or those with these NAMES.
 pictures *NAMES: assets
-    cargo build --locked --package zenovay --features postgres
+    {{server}}
     cd web && ZENOVAY_BIN={{quote(target / "debug/zenovay")}} node pictures.mjs ../docs/pictures "$@"
 
 # The API document: valid, typed clients compile and call, schemathesis finds nothing. `--long` runs all its phases.
 test-api *ARGS:
-    cargo build --locked --package zenovay --features postgres
+    {{server}}
     ZENOVAY_BIN={{quote(target / "debug/zenovay")}} node scripts/steady.mjs whole api/test "$@"
 
 # Clients and suites of the Model Context Protocol that others made, against the real server.
 test-mcp:
-    cargo build --locked --package zenovay --features postgres
+    {{server}}
     ZENOVAY_BIN={{quote(target / "debug/zenovay")}} node scripts/steady.mjs whole api/mcp/test
 
 # The Debian package, the unit, the container and the alerts of docs/deploy, each made and used (root, for a Debian of its own).
 test-deploy:
-    cargo build --locked --package zenovay --features postgres
+    {{server}}
     node scripts/steady.mjs whole packaging/test {{quote(target / "debug/zenovay")}}
 
 # Twelve questions about a year of a million events: the answers are those of DuckDB and of the ClickHouse engine, in less time.
