@@ -188,9 +188,9 @@ impl Asked<'_> {
              FROM ({chosen})"
         );
         let statement = format!("SELECT {} FROM {}", sums(&TOTALS), self.source.across(&inner));
-        let rows: Vec<TotalsRow> = self.servers.ask(&statement, self.budget, |_| 0)?;
+        let totals: TotalsRow = self.servers.ask_one(&statement, self.budget)?;
         let mut overview = Overview::default();
-        overview.metrics = rows.first().map(TotalsRow::metrics).unwrap_or_default();
+        overview.metrics = totals.metrics();
         Ok(Answer::Overview(overview))
     }
 
@@ -378,9 +378,8 @@ impl Asked<'_> {
         let active = plan.active(&self.query.filter, active)?;
         let inner = format!("SELECT uniqExact(who) AS visitors FROM ({active})");
         let statement = format!("SELECT sum(visitors) AS visitors FROM {}", self.source.across(&inner));
-        let rows: Vec<u64> = self.servers.ask(&statement, self.budget, |_| 0)?;
         let mut count = LiveCount::default();
-        count.visitors = rows.first().copied().unwrap_or(0);
+        count.visitors = self.servers.ask_one(&statement, self.budget)?;
         Ok(Answer::Live(count))
     }
 

@@ -211,6 +211,18 @@ impl Servers {
         Ok(rows)
     }
 
+    /// The one row of a statement that always has one. Blocks.
+    ///
+    /// # Errors
+    /// As [`Servers::ask`]; also when there is none, for a missing number is not 0.
+    pub(crate) fn ask_one<T>(&self, statement: &str, budget: &Budget) -> Result<T, QueryError>
+    where
+        T: RowOwned + RowRead + Send + 'static,
+    {
+        let rows: Vec<T> = self.ask(statement, budget, |_| 0)?;
+        rows.into_iter().next().ok_or_else(|| QueryError::unavailable("ClickHouse gave no row of totals"))
+    }
+
     /// Ends a question on the first server, which ends it on the others. Nobody waits for it.
     fn kill(&self, id: &str) {
         let Ok(client) = self.client(0) else { return };

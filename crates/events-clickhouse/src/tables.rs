@@ -146,8 +146,7 @@ impl Tables {
         let source = self.source(website, None);
         let inner = format!("SELECT count() AS rows FROM {}", source.rows(&within("at", range)));
         let statement = format!("SELECT sum(rows) AS rows FROM {}", source.across(&inner));
-        let rows: Vec<u64> = self.servers.ask(&statement, &self.in_time(), |_| 0)?;
-        Ok(rows.first().copied().unwrap_or(0))
+        self.servers.ask_one(&statement, &self.in_time())
     }
 
     /// Removes every event of `visitor` of `website`. Returns when it is in no answer any more; ClickHouse deletes the files that had it
@@ -259,9 +258,7 @@ impl Tables {
 
     /// All rows of all websites.
     pub(crate) fn rows(&self) -> Result<u64, QueryError> {
-        let rows: Vec<u64> =
-            self.servers.ask(&format!("SELECT count() FROM {}", self.all()), &self.in_time(), |_| 0)?;
-        Ok(rows.first().copied().unwrap_or(0))
+        self.servers.ask_one(&format!("SELECT count() FROM {}", self.all()), &self.in_time())
     }
 
     pub(crate) fn patience(&self) -> Duration {
