@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it tries meanwhile.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// A claim that is held for as long as this lives; of metadata in the data directory it is none, which is always held.
+/// A claim, which ends with this. Metadata in the data directory need none: the default, which nobody takes.
 #[derive(Debug, Default)]
 pub struct Claim {
     other: Arc<Mutex<Option<String>>>,
