@@ -65,6 +65,8 @@ lint:
 # Unit, integration, crash and documentation tests, those of databases among them, the seeds of the fuzz targets, then every example.
 test-rust:
     node scripts/steady.mjs cargo --workspace --features zenovay/postgres --locked
+    # Each of these programs has the whole server in it, 10 GB together, and none is needed again. What is linked twice is no test.
+    [[ -z "${CI:-}" ]] || find {{quote(target / "debug/deps")}} -type f -executable -links 1 ! -name '*.so' -delete
     cargo test --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked --lib
     scripts/run-examples
 
