@@ -10,7 +10,8 @@ use rustix::process::geteuid;
 use zenovay_events::has_database;
 
 use crate::bootstrap;
-use crate::config::Config;
+use crate::config::{Config, PostgresUrl};
+use crate::files;
 use crate::upgrade;
 
 /// The file that the server of a directory holds locked. It has the server's URL in it.
@@ -18,6 +19,9 @@ pub const LOCK: &str = "zenovay.lock";
 
 /// The socket by which commands reach the server that holds a directory.
 pub const SOCKET: &str = "zenovay.sock";
+
+/// The file that says in which PostgreSQL database the metadata of a directory are: its URL without passwords.
+const IN_POSTGRES: &str = "zenovay.postgres";
 
 /// The folder that is there while a backup is restored, and what is restored until all of it is.
 pub const RESTORING: &str = "zenovay.restoring";
@@ -54,6 +58,18 @@ pub enum DataDirError {
         database: PathBuf,
         /// The directory.
         directory: PathBuf,
+    },
+    /// Its metadata are in PostgreSQL, and no setting says so.
+    #[error(
+        "the metadata of {} are in PostgreSQL ({url}), and database_url does not name it: set it where commands find it too, in \
+         zenovay.toml. To go back to SQLite for good, remove {}: what was changed in PostgreSQL is not there",
+        directory.display(), directory.join(IN_POSTGRES).display()
+    )]
+    InPostgres {
+        /// The directory.
+        directory: PathBuf,
+        /// The database, without passwords.
+        url: String,
     },
     /// A backup was being restored to it.
     #[error("a restore to the data directory {0} has not ended: run it again")]
@@ -133,13 +149,53 @@ fn user_name(id: u32) -> String {
     users.lines().find_map(of_line).unwrap_or_else(|| format!("#{id}"))
 }
 
-/// Refuses to go on where the database of metadata is missing or empty and there are events in `directory`: a new one would
+/// Notes in `directory` that its metadata are in the PostgreSQL database `url`, so that nobody who does not name it works on an SQLite file
+/// that is old or new. Nothing is written when it says so already.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn note_postgres(directory: &Path, url: &PostgresUrl) -> io::Result<()> {
+    let (path, note) = (directory.join(IN_POSTGRES), url.shown() + "\n");
+    if fs::read(&path).is_ok_and(|there| there == note.as_bytes()) {
+        Ok(())
+    } else {
+        files::replace(&path, note.as_bytes())
+    }
+}
+
+/// Refuses where the metadata of the data directory of `config` are in PostgreSQL and `config` names no such database.
+///
+/// # Errors
+/// [`DataDirError::InPostgres`].
+pub fn refuse_moved(config: &Config) -> Result<(), DataDirError> {
+    let directory = &config.data_dir;
+    if config.postgres_url().is_some() {
+        return Ok(());
+    }
+    let note = File::open(directory.join(IN_POSTGRES)).and_then(|file| io::read_to_string(file.take(URL_MAX_BYTES)));
+    match note {
+        Ok(url) => Err(DataDirError::InPostgres { directory: directory.clone(), url: url.trim_end().to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(cause) => Err(DataDirError::Unusable { path: directory.clone(), cause }),
+    }
+}
+
+/// Refuses to go on where the metadata of `config` are not where it says.
+///
+/// # Errors
+/// [`DataDirError::InPostgres`], and those of [`expect_whole`].
+pub fn expect_metadata(config: &Config) -> Result<(), DataDirError> {
+    refuse_moved(config)?;
+    expect_whole(&config.data_dir, config.database_path().as_deref())
+}
+
+/// Refuses to go on where the SQLite file of metadata is missing or empty and there are events in `directory`: a new one would
 /// not know whose they are, and nobody's key would be valid.
 ///
 /// # Errors
 /// [`DataDirError::NoMetadata`], or [`DataDirError::Restoring`] or [`DataDirError::RollingBack`] where a part of something
 /// else is.
-pub fn expect_metadata(directory: &Path, database: Option<&Path>) -> Result<(), DataDirError> {
+pub fn expect_whole(directory: &Path, database: Option<&Path>) -> Result<(), DataDirError> {
     if directory.join(RESTORING).exists() {
         return Err(DataDirError::Restoring(directory.to_owned()));
     }

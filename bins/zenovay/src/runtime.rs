@@ -195,7 +195,7 @@ impl Stores {
     pub fn open(config: &Config) -> Result<Self, ServeError> {
         data_dir::create(&config.data_dir)?;
         let lock = ServerLock::acquire(&config.data_dir)?;
-        data_dir::expect_metadata(&config.data_dir, config.database_path().as_deref())?;
+        data_dir::expect_metadata(config)?;
         let prepared = upgrade::prepare(config)?;
         match Self::open_with(config, lock) {
             Ok(stores) => {
@@ -234,6 +234,11 @@ impl Stores {
         backends::wait_for_metadata(config, METADATA_PATIENCE)?;
         let claim = Arc::new(Claim::make(config)?);
         let metadata = backends::open_metadata(config)?;
+        if let Some(url) = config.postgres_url()
+            && let Err(error) = data_dir::note_postgres(&config.data_dir, url)
+        {
+            tracing::warn!(%error, "the data directory does not say that its metadata are in PostgreSQL");
+        }
         let clock = Arc::new(GuardedClock::new(Arc::new(SystemClock), metadata.clock_memory()?));
         let captures = backends::open_captures(config)?;
         let events = backends::open_events(config, clock.clone(), Arc::clone(&captures))?;

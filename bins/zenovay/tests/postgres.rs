@@ -148,6 +148,11 @@ fn commands_and_a_server_use_the_database() {
     let server = site.serve();
     assert_eq!(answers(&site, &server), before);
     drop(server);
+    let unnamed = Site { config: directory.path().join("unnamed.toml"), ..site.at(data_dir.clone()) };
+    std::fs::write(&unnamed.config, "").unwrap();
+    let create = ["user", "create", "--email", "a@example.com", "--name", "A", "--password-stdin"];
+    let told = refusal(&unnamed.run(&create, "a long enough passphrase\n"));
+    assert!(told.contains("are in PostgreSQL (postgres://") && !data_dir.join("zenovay.db").exists(), "{told}");
     let told = refusal(&site.run(&["rollback"], ""));
     assert!(told.contains("the metadata are in PostgreSQL"), "{told}");
     let shown = ["config", "check", "doctor"].map(|command| site.run(&[command], ""));
@@ -173,7 +178,8 @@ fn commands_and_a_server_use_the_database() {
     assert!(told.contains("has no account") && told.contains("zenovay move"), "{told}");
 }
 
-/// Sabotage: keep what was written before it was killed, move beside a server, or write over what is there.
+/// Sabotage: keep what was written before it was killed, move beside a server, write over what is there, or open SQLite where nothing
+/// names the database.
 #[test]
 fn an_installation_moves_whole_or_not_at_all() {
     let directory = tempfile::tempdir().unwrap();
@@ -223,6 +229,16 @@ fn an_installation_moves_whole_or_not_at_all() {
     drop(server);
     let told = refusal(&site.run(&["move", "--to", &url], ""));
     assert!(told.contains("is not empty"), "{told}");
+
+    // Whoever does not name the database works on no old copy, unless that is what is wanted.
+    for command in
+        [&["website", "list"][..], &["user", "list"], &["serve", "--listen", "127.0.0.1:0"], &["rollback"], &["check"]]
+    {
+        let told = refusal(&site.run(command, ""));
+        assert!(told.contains("are in PostgreSQL (postgres://"), "{command:?}: {told}");
+    }
+    std::fs::remove_file(site.data_dir.join("zenovay.postgres")).unwrap();
+    assert_eq!(site.cli(&["website", "list"]), before[3]);
 }
 
 fn count(conn: &mut PgConnection, asked: &str) -> i64 {

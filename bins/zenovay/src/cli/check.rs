@@ -55,7 +55,7 @@ fn check_backups(config: &Config) -> Result<&'static str, BucketError> {
 
 fn check_metadata(config: &Config) -> Result<(&'static str, Vec<String>), Failure> {
     let path = config.database_path();
-    data_dir::expect_metadata(&config.data_dir, path.as_deref()).map_err(Failure::new)?;
+    data_dir::expect_metadata(config).map_err(Failure::new)?;
     if path.as_ref().is_some_and(|path| !path.exists()) {
         return Ok(("none yet", Vec::new()));
     }

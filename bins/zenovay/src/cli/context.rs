@@ -23,9 +23,13 @@ impl From<StoreError> for Failure {
 /// Opens the metadata of `config`, which must be there.
 pub(super) fn open(config: &Config) -> Result<Arc<dyn Metadata>, Failure> {
     data_dir::secure(&config.data_dir).map_err(Failure::new)?;
-    let path = config.database_path();
-    data_dir::expect_metadata(&config.data_dir, path.as_deref()).map_err(Failure::new)?;
-    if let Some(path) = path.filter(|path| !path.exists()) {
+    data_dir::expect_metadata(config).map_err(Failure::new)?;
+    open_there(config)
+}
+
+/// The same of a data directory that was looked at already.
+pub(super) fn open_there(config: &Config) -> Result<Arc<dyn Metadata>, Failure> {
+    if let Some(path) = config.database_path().filter(|path| !path.exists()) {
         let path = path.display();
         return Err(Failure::new(format_args!("{path} does not exist: start the server or create a user first")));
     }
@@ -35,7 +39,7 @@ pub(super) fn open(config: &Config) -> Result<Arc<dyn Metadata>, Failure> {
 /// Opens the metadata of `config`; makes the data directory and an empty database when there is none.
 pub(super) fn open_or_create(config: &Config) -> Result<Arc<dyn Metadata>, Failure> {
     data_dir::create(&config.data_dir).map_err(Failure::new)?;
-    data_dir::expect_metadata(&config.data_dir, config.database_path().as_deref()).map_err(Failure::new)?;
+    data_dir::expect_metadata(config).map_err(Failure::new)?;
     open_upgraded(config)
 }
 

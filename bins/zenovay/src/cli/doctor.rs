@@ -52,7 +52,7 @@ fn alone(config: &Config, is_held: bool, page: Option<&str>) -> Result<Value, Fa
 /// The metadata, when there are some.
 fn open_metadata(config: &Config) -> Result<Option<Arc<dyn Metadata>>, String> {
     let path = config.database_path();
-    data_dir::expect_metadata(&config.data_dir, path.as_deref()).map_err(|error| error.to_string())?;
+    data_dir::expect_metadata(config).map_err(|error| error.to_string())?;
     if path.is_some_and(|path| !path.exists()) {
         return Ok(None);
     }

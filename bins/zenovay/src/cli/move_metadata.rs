@@ -28,11 +28,19 @@ pub(super) fn run(args: &MoveArgs, config: &Config, output: &mut Output) -> Resu
             return Err(Failure::usage("name the PostgreSQL database: --to postgres://…, or database_url"));
         }
     };
+    if matches!(&given, Some(DatabaseUrl::Postgres(url)) if url.has_password()) {
+        tracing::warn!(
+            "the password of --to is in the list of processes, where everybody on this machine can read it: set ZENOVAY_DATABASE_URL and leave \
+             --to out"
+        );
+    }
     let from = config.sqlite_path();
     let mut source = config.clone();
     source.database_url = Some(DatabaseUrl::Sqlite(from.clone()));
-    // It has to be there, and is upgraded as by any command.
-    drop(context::open(&source)?);
+    // It has to be there, and is upgraded as by any command; also when the directory says that it was moved before.
+    data_dir::secure(&config.data_dir).map_err(Failure::new)?;
+    data_dir::expect_whole(&config.data_dir, Some(&from)).map_err(Failure::new)?;
+    drop(context::open_there(&source)?);
     let _lock = ServerLock::acquire(&config.data_dir).map_err(|error| match error {
         DataDirError::Held(directory) => Failure::new(format_args!(
             "a server is running on {}: stop it first, for what changes meanwhile would not be moved",
@@ -40,8 +48,12 @@ pub(super) fn run(args: &MoveArgs, config: &Config, output: &mut Output) -> Resu
         )),
         error => Failure::new(error),
     })?;
-    data_dir::expect_metadata(&config.data_dir, Some(&from)).map_err(Failure::new)?;
+    data_dir::expect_whole(&config.data_dir, Some(&from)).map_err(Failure::new)?;
     let moved = backends::move_metadata(&from, to).map_err(|error| Failure::new(with_causes(&*error)))?;
+    data_dir::note_postgres(&config.data_dir, to).map_err(|error| {
+        let directory = config.data_dir.display();
+        Failure::new(format_args!("everything was copied, and {directory} cannot say so ({error}): run it again"))
+    })?;
     let rows: u64 = moved.tables.iter().map(|(_, rows)| rows).sum();
     let tables: serde_json::Map<_, _> = moved.tables.iter().map(|(table, rows)| (table.clone(), json!(rows))).collect();
     let result = json!({

@@ -35,6 +35,7 @@ pub(super) fn run(args: &RollbackArgs, config: &Config, output: &mut Output) -> 
         return Err(Failure::new(format_args!("the data directory {shown} does not exist")));
     }
     data_dir::secure(&config.data_dir).map_err(Failure::new)?;
+    data_dir::refuse_moved(config).map_err(Failure::new)?;
     let done = upgrade::roll_back(config, discard).map_err(Failure::new)?;
     let result = json!({
         "rolled_back_to": done.snapshot.made_at,
