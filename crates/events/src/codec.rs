@@ -13,7 +13,7 @@
 //! | 0 | its kind, see [`RecordKind`] |
 //! | 1–4 | length of what follows byte 8, little endian |
 //! | 5–8 | its length when it is unpacked, little endian |
-//! | 9– | zstd; of events, the rows in postcard; of captures, a website and bytes each, in postcard |
+//! | 9– | zstd; of events, the rows in postcard; of captures, a website and bytes each; of arrivals, when each of the events before it arrived, and its key |
 //!
 //! A row of an event names its dimensions by number and only those that have a value, so a new dimension needs no new version.
 //! Payloads of version 1 are read: they have events alone, without kind and packed length, and a checksum without seed. A
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 use zenovay_domain::{Dimension, Dimensions, Event, EventFlags, EventKind, SessionId, Timestamp, VisitorId, WebsiteId};
 
-use crate::{NewCapture, NewEvent};
+use crate::{IdempotencyKey, NewCapture, NewEvent};
 
 /// The version that is written.
 pub(crate) const VERSION: u8 = 2;
@@ -55,11 +55,13 @@ pub enum RecordKind {
     Events = 1,
     /// What pages capture beside events, packed by who takes it: see [`crate::CaptureSink`].
     Captures = 2,
+    /// Of each event of the record before: when it arrived, and its idempotency key. Only where events go on to another store.
+    Arrivals = 3,
 }
 
 impl RecordKind {
     /// Every kind. Their numbers are in files: none is ever used for another kind.
-    pub const ALL: &'static [Self] = &[Self::Events, Self::Captures];
+    pub const ALL: &'static [Self] = &[Self::Events, Self::Captures, Self::Arrivals];
 
     /// The kind with this number.
     fn from_number(number: u8) -> Option<Self> {
@@ -74,7 +76,12 @@ pub(crate) enum Record {
     Events(Vec<(WebsiteId, Event)>),
     /// Of [`RecordKind::Captures`]: packed captures, and whose each is.
     Captures(Vec<(WebsiteId, Vec<u8>)>),
+    /// Of [`RecordKind::Arrivals`].
+    Arrivals(Vec<Arrival>),
 }
+
+/// When an event arrived, in milliseconds, and its idempotency key.
+pub(crate) type Arrival = (i64, Option<[u8; 16]>);
 
 /// One event. `T` is its strings: written from where they are, read as [`ReadTexts`].
 #[derive(Serialize, Deserialize)]
@@ -153,6 +160,7 @@ pub(crate) struct Encoder {
     rows: Vec<u8>,
     compressed: Vec<u8>,
     compressor: zstd::bulk::Compressor<'static>,
+    has_arrivals: bool,
 }
 
 impl Encoder {
@@ -162,7 +170,12 @@ impl Encoder {
     /// When there is no memory for the compressor.
     pub(crate) fn new() -> std::io::Result<Self> {
         let compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
-        Ok(Self { rows: Vec::new(), compressed: Vec::new(), compressor })
+        Ok(Self { rows: Vec::new(), compressed: Vec::new(), compressor, has_arrivals: false })
+    }
+
+    /// The same, which also packs when events arrived, and their keys.
+    pub(crate) fn with_arrivals(self) -> Self {
+        Self { has_arrivals: true, ..self }
     }
 
     /// The payload of `events` and `captures`, compressed and with a checksum. Of a kind without records there is no record.
@@ -171,14 +184,18 @@ impl Encoder {
     /// When the events, or the captures, are more than 1 GiB.
     pub(crate) fn encode<'a>(
         &mut self,
-        events: impl ExactSizeIterator<Item = &'a NewEvent>,
+        events: impl ExactSizeIterator<Item = &'a NewEvent> + Clone,
         captures: impl ExactSizeIterator<Item = &'a NewCapture>,
     ) -> std::io::Result<Vec<u8>> {
         let mut payload = vec![0; HEADER];
         payload[0] = VERSION;
         if events.len() > 0 {
-            self.pack_events(events)?;
+            self.pack_events(events.clone())?;
             self.add_record(RecordKind::Events, &mut payload)?;
+            if self.has_arrivals {
+                self.pack_arrivals(events)?;
+                self.add_record(RecordKind::Arrivals, &mut payload)?;
+            }
         }
         if captures.len() > 0 {
             self.pack_captures(captures)?;
@@ -199,6 +216,15 @@ impl Encoder {
             rows = postcard::serialize_with_flavor(&row(new), PayloadBuffer(rows)).map_err(std::io::Error::other)?;
         }
         self.rows = rows;
+        Ok(())
+    }
+
+    fn pack_arrivals<'a>(&mut self, events: impl Iterator<Item = &'a NewEvent>) -> std::io::Result<()> {
+        let arrival = |new: &NewEvent| (new.received_at.as_millis(), new.idempotency_key.map(|key| key.0));
+        let arrivals: Vec<Arrival> = events.map(arrival).collect();
+        self.rows.clear();
+        let rows = PayloadBuffer(std::mem::take(&mut self.rows));
+        self.rows = postcard::serialize_with_flavor(&arrivals, rows).map_err(std::io::Error::other)?;
         Ok(())
     }
 
@@ -306,7 +332,41 @@ fn decode_record(kind: RecordKind, packed: &[u8], unpacked_bytes: u32) -> Result
                 postcard::from_bytes(&content).map_err(|_| BatchError::Damaged("not postcard"))?;
             Ok(Record::Captures(captures.into_iter().map(|(website, bytes)| (website, bytes.to_vec())).collect()))
         }
+        RecordKind::Arrivals => {
+            postcard::from_bytes(&content).map(Record::Arrivals).map_err(|_| BatchError::Damaged("not postcard"))
+        }
     }
+}
+
+/// The events of a payload as they arrived, with their keys. Those of one without arrivals are taken to have arrived when they happened.
+pub(crate) fn decode_arrived(payload: &[u8]) -> Result<Vec<NewEvent>, BatchError> {
+    let mut events: Vec<NewEvent> = Vec::new();
+    for record in decode(payload)? {
+        match record {
+            Record::Events(more) => {
+                events.extend(more.into_iter().map(|(website, event)| NewEvent::new(website, event.at, event)));
+            }
+            Record::Arrivals(arrivals) => {
+                let before = events.len().checked_sub(arrivals.len());
+                let first = before.ok_or(BatchError::Damaged("more arrivals than events"))?;
+                for (new, (received_at, key)) in events[first..].iter_mut().zip(arrivals) {
+                    new.received_at = Timestamp::from_millis(received_at);
+                    new.idempotency_key = key.map(IdempotencyKey);
+                }
+            }
+            Record::Captures(_) => {}
+        }
+    }
+    Ok(events)
+}
+
+/// The captures of a payload.
+pub(crate) fn decode_captures(payload: &[u8]) -> Result<Vec<(WebsiteId, Vec<u8>)>, BatchError> {
+    let captures = decode(payload)?.into_iter().filter_map(|record| match record {
+        Record::Captures(captures) => Some(captures),
+        Record::Events(_) | Record::Arrivals(_) => None,
+    });
+    Ok(captures.flatten().collect())
 }
 
 fn event(row: &Row<ReadTexts<'_>>) -> Result<(WebsiteId, Event), BatchError> {
@@ -402,6 +462,21 @@ mod tests {
                 same.dimensions = new.event.dimensions.clone();
                 prop_assert_eq!(&same, &new.event);
             }
+        }
+
+        /// Sabotage: give an event the arrival of the one before it.
+        #[test]
+        fn events_come_back_as_they_arrived(
+            events in prop::collection::vec((any_event(), any::<i64>(), any::<Option<[u8; 16]>>()), 1..20),
+        ) {
+            let arrived = |(new, at, key): (NewEvent, i64, Option<[u8; 16]>)| {
+                NewEvent::new(new.website, Timestamp::from_millis(at), new.event).with_key(key.map(IdempotencyKey))
+            };
+            let events: Vec<NewEvent> = events.into_iter().map(arrived).collect();
+            let payload = Encoder::new().unwrap().with_arrivals().encode(events.iter(), [].iter()).unwrap();
+            let told = |new: &NewEvent| (new.website, new.received_at, new.event.at, new.idempotency_key, new.repetition_digest());
+            let read: Vec<_> = decode_arrived(&payload).unwrap().iter().map(told).collect();
+            prop_assert_eq!(read, events.iter().map(told).collect::<Vec<_>>());
         }
 
         #[test]

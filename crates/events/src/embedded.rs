@@ -89,6 +89,8 @@ impl EmbeddedStore {
                 }
                 None => has_lost = true,
             },
+            // What only a spool needs to know of its events.
+            Record::Arrivals(_) => {}
         })?;
         if has_lost {
             let problem = "must be given: the log has captures".to_owned();
@@ -278,6 +280,7 @@ impl EventStore for EmbeddedStore {
                 && !inner.poisoned.load(Ordering::Relaxed)
                 && !inner.disk_full.load(Ordering::Relaxed)
                 && !inner.head_is_full(&state),
+            delivery: None,
         }
     }
 

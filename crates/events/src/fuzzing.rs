@@ -267,6 +267,8 @@ fn is_batch(payload: &[u8]) -> bool {
         match record {
             Record::Events(more) => events.extend(more),
             Record::Captures(more) => captures.extend(more),
+            // Of a spool alone.
+            Record::Arrivals(_) => return true,
         }
     }
     let new = |(website, event): &(WebsiteId, Event)| NewEvent::new(*website, event.at, event.clone());

@@ -40,6 +40,7 @@ mod rows;
 mod sections;
 mod segment;
 mod sessions;
+mod spool;
 mod state;
 mod store;
 mod verify;
@@ -61,7 +62,7 @@ pub use open_error::OpenError;
 pub use receipt::{Acknowledge, Append, AppendReceipt, AppendRefused};
 pub use repair::{RepairError, Repaired, repair};
 pub use segment::SegmentCheck;
-pub use store::{ChangeError, EventStore, RecentSession, StoreStats};
+pub use store::{ChangeError, DeliveryStats, EventStore, RecentSession, StoreStats};
 pub use verify::{Verified, verify};
 #[doc(no_inline)]
 pub use zenovay_domain as domain;
@@ -77,6 +78,7 @@ pub use zenovay_query as query;
 #[doc(hidden)]
 pub mod engine {
     pub use crate::ledger::{Ledger, Removal};
+    pub use crate::spool::{Acknowledged, Delivery, PendingErasure, Spool, SpoolConfig, SpoolError, SpoolFigures};
 }
 
 /// What tests and benches of the store itself take hold of. Changes without notice.
@@ -102,7 +104,10 @@ pub mod testing {
         ///
         /// # Errors
         /// When they are more than 1 GiB.
-        pub fn encode<'a>(&mut self, events: impl ExactSizeIterator<Item = &'a NewEvent>) -> std::io::Result<Vec<u8>> {
+        pub fn encode<'a>(
+            &mut self,
+            events: impl ExactSizeIterator<Item = &'a NewEvent> + Clone,
+        ) -> std::io::Result<Vec<u8>> {
             self.0.encode(events, [].iter())
         }
     }

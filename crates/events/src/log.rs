@@ -29,6 +29,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -131,6 +132,15 @@ pub(crate) struct Opened {
     /// The database file, for who copies it; of a log that serves. To be kept for as long as the log is open: the kernel lets go
     /// of the locks of a process on a file when it closes any handle of it.
     pub(crate) file: Option<File>,
+}
+
+/// Which batches are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ReadFrom {
+    /// Those after this one, the oldest first.
+    After(u64),
+    /// Those between two, the newest first.
+    Before { before: u64, after: u64 },
 }
 
 /// What the log is opened for.
@@ -361,7 +371,7 @@ impl Log {
     }
 
     /// The name of the batch `seq`.
-    fn name_of(&self, seq: u64) -> BatchName {
+    pub(crate) fn name_of(&self, seq: u64) -> BatchName {
         let run = self.runs.iter().rev().find(|(first, _)| *first <= seq);
         BatchName::new(run.map_or(0, |(_, run)| *run), seq)
     }
@@ -421,7 +431,7 @@ impl Log {
     ) -> LogStep<Committed> {
         let (seq, sealed_seq) = (self.next_seq, self.sealed_seq);
         let new_run = self.runs.last().copied().filter(|_| !self.is_run_noted);
-        let trim = self.trim_range();
+        let trim = self.trim_range(TRIM_BATCHES);
         let (mut log, (events, captures, bytes)) = self.write(|connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let keyed = |new: &NewEvent| Keyed {
@@ -456,7 +466,7 @@ impl Log {
             let keys = keys as u64;
             let mut bytes = 0;
             if !stored.is_empty() || !fresh.is_empty() {
-                let payload = encoder.encode(stored.into_iter(), fresh.into_iter())?;
+                let payload = encoder.encode(stored.iter().copied(), fresh.into_iter())?;
                 // The pages of the row, one of the tree above, and leaves of keys.
                 bytes = (payload.len() as u64).next_multiple_of(PAGE_BYTES) + PAGE_BYTES;
                 bytes += PAGE_BYTES * keys;
@@ -525,6 +535,66 @@ impl Log {
         Ok((log, ()))
     }
 
+    /// Runs `step` in one transaction. `sealed` says up to where batches count as deleted from then on; they stay when it is `None`.
+    pub(crate) fn change<T>(
+        self,
+        sealed: Option<u64>,
+        step: impl FnOnce(&Connection) -> Result<T, StepError>,
+    ) -> LogStep<T> {
+        let (mut log, done) = self.write(|connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = step(&transaction)?;
+            if let Some(seq) = sealed {
+                transaction.execute("UPDATE meta SET value = ?1 WHERE name = 'sealed_seq'", [seq.cast_signed()])?;
+            }
+            transaction.commit()?;
+            Ok(done)
+        })?;
+        log.unsaved_bytes += 2 * PAGE_BYTES;
+        log.sealed_seq = sealed.unwrap_or(log.sealed_seq);
+        Ok((log, done))
+    }
+
+    /// Hands payloads of batches that are not sealed to `take`, with their numbers, until it has enough: those after `after` in their
+    /// order, or those before `before` from the last one on.
+    pub(crate) fn read_batches(
+        &self,
+        from: ReadFrom,
+        mut take: impl FnMut(u64, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), rusqlite::Error> {
+        let (select, after, before) = match from {
+            ReadFrom::After(seq) => {
+                ("SELECT seq, payload FROM batches WHERE seq > ?1 AND seq < ?2 ORDER BY seq", seq, i64::MAX as u64)
+            }
+            ReadFrom::Before { before, after } => {
+                ("SELECT seq, payload FROM batches WHERE seq > ?1 AND seq < ?2 ORDER BY seq DESC", after, before)
+            }
+        };
+        let mut statement = self.connection.prepare(select)?;
+        let after = after.max(self.sealed_seq);
+        let mut rows = statement.query([after.cast_signed(), before.cast_signed()])?;
+        while let Some(row) = rows.next()? {
+            let seq: i64 = row.get(0)?;
+            let payload = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+            if take(seq.cast_unsigned(), payload).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes of the database file that are in use.
+    pub(crate) fn used_bytes(&self) -> Result<u64, rusqlite::Error> {
+        let number = |name| self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let pages = number("page_count")? - number("freelist_count")?;
+        Ok(pages.cast_unsigned() * number("page_size")?.cast_unsigned())
+    }
+
+    /// Whether there are sealed batches that are not removed yet.
+    pub(crate) fn has_sealed(&self) -> bool {
+        self.lowest_seq <= self.sealed_seq
+    }
+
     /// Forgets that files which are gone by now were replaced.
     pub(crate) fn forget_replaced(self, gone: Vec<u64>) -> Result<Self, OpenError> {
         if gone.is_empty() {
@@ -559,13 +629,18 @@ impl Log {
         Ok((log, ()))
     }
 
-    fn trim_range(&self) -> (u64, u64) {
-        (self.lowest_seq, self.sealed_seq.min(self.lowest_seq + TRIM_BATCHES - 1).max(self.lowest_seq - 1))
+    fn trim_range(&self, batches: u64) -> (u64, u64) {
+        (self.lowest_seq, self.sealed_seq.min(self.lowest_seq + batches - 1).max(self.lowest_seq - 1))
     }
 
     /// Removes some sealed batches. `true` when there are more.
     pub(crate) fn trim(self) -> LogStep<bool> {
-        let trim = self.trim_range();
+        self.trim_some(TRIM_BATCHES)
+    }
+
+    /// Removes so many sealed batches. `true` when there are more.
+    pub(crate) fn trim_some(self, batches: u64) -> LogStep<bool> {
+        let trim = self.trim_range(batches);
         if trim.1 < trim.0 {
             return Ok((self, false));
         }
@@ -694,7 +769,7 @@ impl Log {
 pub(crate) type KeyCursor = (Vec<u8>, Vec<u8>);
 
 #[derive(Debug, thiserror::Error)]
-enum StepError {
+pub(crate) enum StepError {
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
     #[error(transparent)]

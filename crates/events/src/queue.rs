@@ -99,23 +99,24 @@ pub(crate) enum Task {
 }
 
 /// A task, and who waits for it.
-pub(crate) struct Assignment {
-    pub(crate) task: Task,
+pub(crate) struct Assignment<T = Task> {
+    pub(crate) task: T,
     pub(crate) done: SyncSender<Result<(), AppendError>>,
 }
 
 /// What the writer takes from the queue.
-pub(crate) enum Work {
+pub(crate) enum Work<T = Task> {
     Commit(Vec<Job>),
-    Task(Assignment),
+    Task(Assignment<T>),
     /// Nothing came for a while.
     Idle,
     /// The queue is closed and empty.
     Closed,
 }
 
-pub(crate) struct Queue {
-    state: Mutex<State>,
+/// Appends, and tasks `T` for the thread that commits them.
+pub(crate) struct Queue<T = Task> {
+    state: Mutex<State<T>>,
     ready: Condvar,
     /// Appends that wait for room, each in its turn.
     turnstile: Turnstile<()>,
@@ -126,9 +127,9 @@ pub(crate) struct Queue {
     commit_bytes: usize,
 }
 
-struct State {
+struct State<T> {
     jobs: VecDeque<Job>,
-    tasks: VecDeque<Assignment>,
+    tasks: VecDeque<Assignment<T>>,
     rows: usize,
     bytes: usize,
     /// With fewer appends the writer is not woken.
@@ -137,7 +138,7 @@ struct State {
     closed: bool,
 }
 
-impl State {
+impl<T> State<T> {
     /// Jobs of about `rows` records and at most `bytes`; a longer one alone.
     fn pop_jobs(&mut self, rows: usize, bytes: usize) -> Vec<Job> {
         let mut jobs = Vec::new();
@@ -155,7 +156,7 @@ impl State {
     }
 }
 
-impl Queue {
+impl<T> Queue<T> {
     /// A queue of so many records and bytes, which hands over `commit_bytes` at a time.
     pub(crate) fn new(max_rows: usize, max_bytes: usize, commit_bytes: usize) -> Self {
         let state = State {
@@ -225,7 +226,7 @@ impl Queue {
     ///
     /// # Errors
     /// What the task ends with, or that the writer has ended.
-    pub(crate) fn run(&self, task: Task) -> Result<(), AppendError> {
+    pub(crate) fn run(&self, task: T) -> Result<(), AppendError> {
         self.begin(task)?.recv().unwrap_or(Err(AppendError::ShuttingDown))
     }
 
@@ -233,7 +234,7 @@ impl Queue {
     ///
     /// # Errors
     /// When the writer has ended.
-    pub(crate) fn begin(&self, task: Task) -> Result<Receiver<Result<(), AppendError>>, AppendError> {
+    pub(crate) fn begin(&self, task: T) -> Result<Receiver<Result<(), AppendError>>, AppendError> {
         let (done, is_done) = sync_channel(1);
         let mut state = self.state.lock();
         if state.closed {
@@ -249,14 +250,14 @@ impl Queue {
     /// the last commit had: after a large one, those that it answered are on their way back, and a commit for many of them
     /// costs little more than one for the first. So it waits, [`GROUP_COMMIT_WAIT`] at most, for half of the clients that are
     /// known to be there: while their events are committed, the events of the other half are parsed.
-    pub(crate) fn take(&self, rows: usize, patience: Duration, last_appends: usize) -> Work {
+    pub(crate) fn take(&self, rows: usize, patience: Duration, last_appends: usize) -> Work<T> {
         let mut state = self.state.lock();
         let (wanted, limit) = match last_appends {
             GROUP_COMMIT_MIN_APPENDS.. => ((last_appends + state.jobs.len()).div_ceil(2), GROUP_COMMIT_WAIT),
             _ => (1, patience),
         };
         state.wanted = wanted;
-        let short = |state: &mut State| {
+        let short = |state: &mut State<T>| {
             state.tasks.is_empty() && state.jobs.len() < wanted && state.rows < rows && !state.closed
         };
         self.ready.wait_while_for(&mut state, short, limit);

@@ -792,6 +792,8 @@ pub(crate) fn rows_of(record: Record) -> u64 {
     match record {
         Record::Events(events) => events.len() as u64,
         Record::Captures(captures) => captures.len() as u64,
+        // They are those of the events before.
+        Record::Arrivals(_) => 0,
     }
 }
 

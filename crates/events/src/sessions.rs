@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::mem;
 
 use foldhash::fast::RandomState;
-use zenovay_domain::{SessionSpan, Timestamp, VisitorId, WebsiteId};
+use zenovay_domain::{SessionId, SessionSpan, Timestamp, VisitorId, WebsiteId};
 
 use crate::head::SiteHead;
 use crate::segment::{ColumnId, Segment, SegmentError, SiteRange, Values};
@@ -15,7 +15,7 @@ use crate::{EventFault, NewEvent};
 /// So many of the sessions that had an event last are remembered at least; twice as many are at most, and take 6 MiB.
 pub(crate) const SESSIONS_KNOWN: usize = 57_344;
 /// So many rows of segments are read at most to find the sessions of before the start.
-const ROWS_READ: usize = 1 << 20;
+pub(crate) const ROWS_READ: usize = 1 << 20;
 
 type Key = (WebsiteId, u64);
 type Spans = HashMap<Key, SessionSpan, RandomState>;
@@ -41,6 +41,40 @@ impl Sessions {
             self.read(state);
         }
         self.put_aside();
+    }
+
+    /// The same where nothing is stored but what [`Self::learn`] was told.
+    pub(crate) fn begin_without_state(&mut self) {
+        self.changes.clear();
+        self.put_aside();
+    }
+
+    /// Adds what is stored of a session elsewhere. One that has another visitor here is left as it is.
+    pub(crate) fn learn(&mut self, website: WebsiteId, session: SessionId, span: SessionSpan) {
+        let key = (website, session.0);
+        let known = self.young.get_mut(&key).or_else(|| self.old.get_mut(&key));
+        match known {
+            Some(known) if known.visitor == span.visitor => *known = known.with(span.first_at).with(span.last_at),
+            Some(_) => {}
+            None => {
+                self.old.insert(key, span);
+            }
+        }
+    }
+
+    /// How many are known.
+    pub(crate) fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
+    /// Forgets the sessions of `visitor` of `website`, or of the whole website.
+    pub(crate) fn forget_of(&mut self, website: WebsiteId, visitor: Option<VisitorId>) {
+        self.changes.clear();
+        let is_other = |key: &Key, span: &mut SessionSpan| {
+            key.0 != website || visitor.is_some_and(|visitor| span.visitor != visitor)
+        };
+        self.young.retain(is_other);
+        self.old.retain(is_other);
     }
 
     /// Forgets those put aside before when there are as many new ones.
@@ -175,7 +209,7 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
-    use zenovay_domain::{Event, EventKind, SessionId};
+    use zenovay_domain::{Event, EventKind};
 
     use super::*;
 

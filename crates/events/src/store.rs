@@ -44,6 +44,24 @@ pub struct StoreStats {
     pub cache_bytes: u64,
     /// Whether appends can succeed now.
     pub writable: bool,
+    /// Of a store that delivers events to another process: how it gets on.
+    pub delivery: Option<DeliveryStats>,
+}
+
+/// Figures of events on their way to another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct DeliveryStats {
+    /// Batches that wait.
+    pub batches: u64,
+    /// Bytes on the disk of this machine, those of idempotency keys among them.
+    pub bytes: u64,
+    /// As many bytes there may be: then appends are refused.
+    pub bytes_max: u64,
+    /// When the oldest event that waits arrived; `None` when none waits.
+    pub oldest: Option<Timestamp>,
+    /// Whether the last attempt to deliver, or to ask, succeeded.
+    pub is_reachable: bool,
 }
 
 /// What a store of events does. [`crate::Store`] is how a service embeds one.

@@ -49,7 +49,7 @@ impl Drop for AbandonOnDrop {
 }
 
 /// Appends that are being committed: a panic gives their events back.
-struct InHand(Vec<Job>);
+pub(crate) struct InHand(pub(crate) Vec<Job>);
 
 impl Drop for InHand {
     fn drop(&mut self) {
@@ -57,7 +57,8 @@ impl Drop for InHand {
     }
 }
 
-enum Slot {
+/// The log of a writer.
+pub(crate) enum Slot {
     Open(Log),
     /// Nothing can be appended: there is no log to append to. Kept so that nobody else opens the directory.
     Poisoned {
@@ -65,6 +66,44 @@ enum Slot {
     },
     /// Only while an operation has the log.
     Taken,
+}
+
+/// Why something was not done with a log.
+pub(crate) enum SlotFailure {
+    /// For now.
+    Refused(Hindrance),
+    /// It failed with this, and is closed.
+    Failed(String),
+    /// It was closed before.
+    Closed,
+}
+
+impl Slot {
+    /// Does `step` with the log.
+    pub(crate) fn with<T>(&mut self, step: impl FnOnce(Log) -> Result<(Log, T), LogFailure>) -> Result<T, SlotFailure> {
+        let log = match std::mem::replace(self, Self::Taken) {
+            Self::Open(log) => log,
+            other => {
+                *self = other;
+                return Err(SlotFailure::Closed);
+            }
+        };
+        match step(log) {
+            Ok((log, done)) => {
+                *self = Self::Open(log);
+                Ok(done)
+            }
+            Err(LogFailure::Refused(log, hindrance)) => {
+                *self = Self::Open(log);
+                Err(SlotFailure::Refused(hindrance))
+            }
+            Err(LogFailure::Poisoned(log)) => {
+                let reason = log.reason.clone();
+                *self = Self::Poisoned { _log: log };
+                Err(SlotFailure::Failed(reason))
+            }
+        }
+    }
 }
 
 impl Writer {
@@ -319,31 +358,19 @@ fn with_log<T>(
     slot: &mut Slot,
     step: impl FnOnce(Log) -> Result<(Log, T), LogFailure>,
 ) -> Result<T, AppendError> {
-    let log = match std::mem::replace(slot, Slot::Taken) {
-        Slot::Open(log) => log,
-        other => {
-            *slot = other;
-            return Err(AppendError::Poisoned);
-        }
-    };
-    match step(log) {
-        Ok((log, done)) => {
-            *slot = Slot::Open(log);
-            Ok(done)
-        }
-        Err(LogFailure::Refused(log, hindrance)) => {
-            *slot = Slot::Open(log);
+    slot.with(step).map_err(|failure| match failure {
+        SlotFailure::Refused(hindrance) => {
             if hindrance == Hindrance::DiskFull {
                 inner.lacks_space();
             }
-            Err(hindrance.into())
+            hindrance.into()
         }
-        Err(LogFailure::Poisoned(log)) => {
-            tracing::error!(reason = %log.reason, "the event log failed: nothing is stored until restart");
-            *slot = Slot::Poisoned { _log: log };
+        SlotFailure::Failed(reason) => {
+            tracing::error!(%reason, "the event log failed: nothing is stored until restart");
             inner.poisoned.store(true, Ordering::Relaxed);
             inner.queue.tell_room();
-            Err(AppendError::Poisoned)
+            AppendError::Poisoned
         }
-    }
+        SlotFailure::Closed => AppendError::Poisoned,
+    })
 }
