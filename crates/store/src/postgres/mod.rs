@@ -3,6 +3,7 @@
 mod address;
 mod check;
 mod claim;
+mod cluster;
 mod copy;
 mod errors;
 mod pool;
@@ -52,6 +53,7 @@ use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 pub use self::claim::ServerClaim;
+pub use self::cluster::{KeyClaim, PostgresCluster};
 pub use self::copy::{CopiedRows, CopyError, PostgresSnapshot, copy_to_postgres};
 use self::errors::explained;
 use self::failed::Done;
