@@ -60,9 +60,11 @@ impl Config {
         Self { user: user.into(), password: password.into(), ..self }
     }
 
+    /// Whether it can be; asks no server.
+    ///
     /// # Errors
-    /// When it cannot be.
-    pub(crate) fn check(&self) -> Result<(), OpenError> {
+    /// [`OpenError::Config`] when it cannot be.
+    pub fn check(&self) -> Result<(), OpenError> {
         let fault = |field, problem| Err(OpenError::Config { field, problem });
         if self.shards.is_empty() {
             return fault("shards", "must name a server");

@@ -38,12 +38,24 @@ pub enum OpenError {
     /// What all nodes share cannot be used.
     #[error("what the nodes share cannot be used")]
     Shared(#[from] SharedError),
-    /// What is stored could not be asked for.
-    #[error("the events cannot be asked for")]
-    Events(#[source] QueryError),
+    /// The spool cannot be used.
+    #[error("the spool cannot be used")]
+    Spool(#[source] zenovay_events::OpenError),
     /// A thread could not be started.
     #[error("the threads of the store could not be started")]
     Threads(#[source] std::io::Error),
+}
+
+impl OpenError {
+    /// Whether it may pass by itself: a server was not reached, or could not reach another one.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Server { source, .. } => source.code.is_none_or(|code| codes::PASSING.contains(&code)),
+            Self::Config { .. } | Self::SchemaTooNew { .. } | Self::Shared(_) | Self::Spool(_) | Self::Threads(_) => {
+                false
+            }
+        }
+    }
 }
 
 /// What a server said, or why it said nothing.
@@ -81,6 +93,9 @@ mod codes {
     pub(super) const TOO_SLOW: u32 = 160;
     pub(super) const MEMORY_LIMIT_EXCEEDED: u32 = 241;
     pub(super) const QUERY_WAS_CANCELLED: u32 = 394;
+    /// Too busy, without connections or memory, or without the other servers and Keeper.
+    pub(super) const PASSING: [u32; 10] =
+        [TIMEOUT_EXCEEDED, TOO_SLOW, 202, 209, 210, MEMORY_LIMIT_EXCEEDED, 242, 279, 319, 999];
 }
 
 impl From<ClientError> for ServerError {

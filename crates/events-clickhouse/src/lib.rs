@@ -6,21 +6,23 @@
 mod answers;
 mod compare;
 mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod delivery;
 mod error;
 mod inner;
 mod plan;
 mod row;
 mod schema;
 mod server;
-mod sessions;
 mod shared;
 mod sql;
 mod store;
 mod tables;
-mod writer;
 
 pub use config::Config;
 pub use error::{OpenError, ServerError};
-pub use shared::{Claim, Claimed, Shared, SharedError};
+pub use shared::{Claim, Shared, SharedError};
 pub use store::ClickHouseStore;
-pub use tables::Tables;
+pub use tables::{Tables, count_all};
+pub use zenovay_events::engine::{Acknowledged, SpoolConfig};

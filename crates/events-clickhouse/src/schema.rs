@@ -54,7 +54,7 @@ fn applied(servers: &Servers, shard: usize) -> Result<Vec<String>, ServerError> 
          ENGINE = MergeTree ORDER BY name"
     );
     servers.execute(shard, &table, &[])?;
-    servers.rows(shard, &format!("SELECT DISTINCT name FROM {database}.migrations ORDER BY name"))
+    servers.rows(shard, &format!("SELECT DISTINCT name FROM {database}.migrations ORDER BY name"), &[])
 }
 
 fn apply(servers: &Servers, shard: usize, name: &str, script: &str) -> Result<(), ServerError> {

@@ -103,11 +103,14 @@ impl Servers {
     ///
     /// # Errors
     /// As [`Servers::execute`].
-    pub(crate) fn rows<T>(&self, shard: usize, statement: &str) -> Result<Vec<T>, ServerError>
+    pub(crate) fn rows<T>(&self, shard: usize, statement: &str, options: &[(&str, &str)]) -> Result<Vec<T>, ServerError>
     where
         T: RowOwned + RowRead + Send + 'static,
     {
-        let query = self.client(shard)?.query_raw(statement);
+        let mut query = self.client(shard)?.query_raw(statement);
+        for (name, value) in options {
+            query = query.with_setting(*name, *value);
+        }
         self.in_time(query.fetch_all())
     }
 

@@ -1,12 +1,12 @@
 //! What all nodes share and one changes at a time, which ClickHouse cannot keep: it has no transactions.
 
-use zenovay_domain::WebsiteId;
+use zenovay_domain::{Timestamp, WebsiteId};
 use zenovay_events::IdempotencyKey;
 
 /// Where numbers, idempotency keys and the ledger of retention are kept: in one place for all nodes, durable when a call returns.
 ///
-/// An event with a key is claimed before it is written and confirmed afterwards. Claims of a process that died between are asked for by the
-/// next one, which looks whether their events are there.
+/// A claim names its event by a number that was given once, and may be made again: whoever repeats a delivery makes its claims again and
+/// is told the same.
 pub trait Shared: Send + Sync {
     /// The first of `count` numbers that follow each other, each greater than all that were given before, to whomever.
     ///
@@ -14,35 +14,29 @@ pub trait Shared: Send + Sync {
     /// When it cannot be told.
     fn reserve(&self, count: u64) -> Result<u64, SharedError>;
 
-    /// Takes each key that nobody holds, in the order of `claims`. Of the others it is told what holds them. All or none.
+    /// Gives no number below `next` from now on: those are in use, whatever was put back from a backup.
     ///
     /// # Errors
-    /// When nothing was taken.
-    fn claim(&self, claims: &[Claim]) -> Result<Vec<Claimed>, SharedError>;
+    /// When it may give them yet.
+    fn raise(&self, next: u64) -> Result<(), SharedError>;
 
-    /// The events of these claims are stored.
+    /// Takes each key that nobody holds, in the order of `claims`. Of each it is told whether it is held by that event now.
     ///
     /// # Errors
-    /// When they are not noted as such: they are pending yet.
-    fn confirm(&self, arrivals: &[u64]) -> Result<(), SharedError>;
-
-    /// The events of these claims are not stored and will not be: their keys are free again.
-    ///
-    /// # Errors
-    /// When they are held and pending yet.
-    fn withdraw(&self, arrivals: &[u64]) -> Result<(), SharedError>;
-
-    /// The claims that are neither confirmed nor withdrawn, by the numbers of their events.
-    ///
-    /// # Errors
-    /// When it cannot be told.
-    fn pending(&self) -> Result<Vec<u64>, SharedError>;
+    /// When it cannot be told: some may be taken.
+    fn claim(&self, claims: &[Claim]) -> Result<Vec<bool>, SharedError>;
 
     /// Frees all keys of `website`.
     ///
     /// # Errors
     /// When they are held yet.
     fn forget(&self, website: WebsiteId) -> Result<(), SharedError>;
+
+    /// Frees the keys of events that arrived before `instant`.
+    ///
+    /// # Errors
+    /// When they are held yet, or some of them.
+    fn forget_before(&self, instant: Timestamp) -> Result<(), SharedError>;
 
     /// What [`Shared::set_retention`] was given last; `None` at first.
     ///
@@ -65,23 +59,19 @@ pub struct Claim {
     pub website: WebsiteId,
     /// Its key, which belongs to the website.
     pub key: IdempotencyKey,
-    /// What tells events with one key apart: see [`NewEvent::repetition_digest`](zenovay_events::NewEvent::repetition_digest).
-    pub digest: [u8; 17],
     /// The number of the event.
     pub arrival: u64,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// Whoever holds the key for an event that arrived before this holds it no longer.
+    pub expired: Timestamp,
 }
 
-/// What became of a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Claimed {
-    /// The key is that of this event now.
-    New,
-    /// An event with this digest holds the key.
-    Held {
-        /// The digest.
-        digest: [u8; 17],
-    },
+impl Claim {
+    /// The event `arrival` of `website` came at `received_at` with this key; a key is kept for `kept_ms` milliseconds.
+    pub fn new(website: WebsiteId, key: IdempotencyKey, arrival: u64, received_at: Timestamp, kept_ms: i64) -> Self {
+        Self { website, key, arrival, received_at, expired: received_at.plus_millis(kept_ms.saturating_neg()) }
+    }
 }
 
 /// Why something shared could not be asked or changed.

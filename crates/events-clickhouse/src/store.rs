@@ -1,83 +1,147 @@
 //! The event store.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::mpsc::{Sender, channel};
-use zenovay_domain::{Event, TimeRange, Timestamp, VisitorId, WebsiteId};
-use zenovay_events::engine::Ledger;
+use zenovay_domain::{
+    Clock, Dimension, Event, EventKind, SESSION_MAX_MS, SessionId, TimeRange, Timestamp, VisitorId, WebsiteId,
+};
+use zenovay_events::engine::{Acknowledged, Ledger, Spool, SpoolConfig};
 use zenovay_events::{
-    Append, AppendError, AppendReceipt, AppendRefused, ChangeError, EventStore, Kept, NewCapture, NewEvent,
-    RecentSession, Retained, StoreStats,
+    Append, AppendError, AppendReceipt, AppendRefused, ChangeError, Copier, DeliveryStats, EventStore, Kept,
+    NewCapture, NewEvent, RecentSession, Retained, StoreStats,
 };
 use zenovay_query::{Answer, Budget, Cause, Query, QueryError};
 
+use crate::delivery::{Deliverer, DeliveryError, LINGER, prepare};
 use crate::inner::Inner;
 use crate::shared::{Shared, SharedError};
-use crate::writer::{Job, Writer};
-use crate::{Config, OpenError, ServerError, Tables};
+use crate::{Config, OpenError, Tables};
 
-/// So many appends wait for the writer.
-const QUEUE: usize = 1_024;
+/// How soon whoever waits for an erasure looks whether it cannot be done.
+const LOOK: Duration = Duration::from_millis(50);
 
-/// The event store on servers of ClickHouse: what it acknowledges is on the disks of the shards.
+/// The event store on servers of ClickHouse, behind a spool in a directory of this machine.
+///
+/// What is appended is durable in the spool, and delivered to the servers from there, each event once. As the spool is told to, it is
+/// acknowledged when it is in the spool, and then in answers a moment later, or when all shards have it on their disks.
+///
+/// While the servers are away appends are acknowledged as before, where they do not wait for the servers, until the spool has as many bytes as it
+/// may; questions are [`QueryError::Unavailable`].
 pub struct ClickHouseStore {
     inner: Arc<Inner>,
-    jobs: Sender<Job>,
-    is_closing: AtomicBool,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    deliverer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl ClickHouseStore {
-    /// Opens the store: makes or changes the tables, and finds out what became of events with keys whose process died. Blocks.
+    /// Opens the store, and makes or changes the tables. Servers that cannot be reached may be reached later: the tables are made then. Blocks.
     ///
     /// # Errors
-    /// When the servers or what is shared cannot be used.
-    pub fn open(config: Config, shared: Arc<dyn Shared>) -> Result<Self, OpenError> {
-        let tables = Tables::open(config)?;
-        let pending = shared.pending()?;
-        if !pending.is_empty() {
-            let stored = tables.stored_arrivals(&pending).map_err(OpenError::Events)?;
-            let missing: Vec<u64> = pending.into_iter().filter(|arrival| !stored.contains(arrival)).collect();
-            shared.confirm(&stored)?;
-            shared.withdraw(&missing)?;
-        }
+    /// When the spool or what is shared cannot be used, or the servers refuse.
+    pub fn open(
+        config: Config,
+        shared: Arc<dyn Shared>,
+        spool: SpoolConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let tables = Tables::new(config)?;
         let ledger: Ledger = match shared.retention()? {
             Some(text) => serde_json::from_str(&text).map_err(SharedError::new)?,
             None => Ledger::default(),
         };
-        let hidden = RwLock::new(ledger.boundaries());
-        let inner =
-            Arc::new(Inner { tables, shared, ledger: Mutex::new(ledger), hidden, is_changed: AtomicBool::new(false) });
-        let (jobs, queue) = channel(QUEUE);
-        let writer = Writer::new(Arc::clone(&inner));
-        let thread = std::thread::Builder::new().name("appends".to_owned()).spawn(move || writer.run(queue));
-        let writer = Mutex::new(Some(thread.map_err(OpenError::Threads)?));
-        Ok(Self { inner, jobs, is_closing: AtomicBool::new(false), writer })
+        // Somebody waits for each delivery.
+        let linger = if spool.acknowledged == Acknowledged::WhenDelivered { Duration::ZERO } else { LINGER };
+        let kept_ms = spool.idempotency_ms;
+        let spool = Spool::open(spool, Arc::clone(&clock)).map_err(OpenError::Spool)?;
+        let inner = Arc::new(Inner::new(tables, shared, spool, clock, kept_ms, ledger));
+        match prepare(&inner) {
+            Ok(()) => {}
+            Err(DeliveryError::Prepare(error)) if !error.is_passing() => return Err(error),
+            Err(error) => {
+                tracing::warn!(
+                    %error,
+                    "ClickHouse cannot be reached: events wait in the spool, questions have no answer, and sessions of before begin anew"
+                );
+            }
+        }
+        let deliverer = Deliverer::new(Arc::clone(&inner), linger);
+        let thread = std::thread::Builder::new().name("delivery".to_owned()).spawn(move || deliverer.run());
+        let deliverer = Mutex::new(Some(thread.map_err(OpenError::Threads)?));
+        Ok(Self { inner, deliverer })
     }
 
-    fn removed(&self, removed: Result<(), ServerError>) -> Result<(), ChangeError> {
-        removed.map_err(unavailable)?;
-        self.inner.is_changed.store(true, Ordering::SeqCst);
+    /// Notes the erasure, and waits until it is done. It is done later when it cannot be now.
+    fn erase(&self, website: WebsiteId, visitor: Option<VisitorId>) -> Result<(), ChangeError> {
+        let inner = &self.inner;
+        let failures = inner.health().failures;
+        let id = inner.spool.note_erasure(website, visitor).map_err(unavailable)?;
+        let until = Instant::now() + inner.tables.patience();
+        while !inner.spool.is_erased(id) {
+            let health = inner.health().clone();
+            if health.failures > failures || Instant::now() >= until {
+                let why = health.failure.unwrap_or_else(|| "events wait to be delivered before".to_owned());
+                let words = format!("the erasure is noted, and is done as soon as it can be: {why}");
+                return Err(ChangeError::Unavailable(Cause::from(words)));
+            }
+            inner.spool.wait_for_change(Instant::now() + LOOK);
+        }
         Ok(())
     }
 
-    fn close(&self) {
-        if !self.is_closing.swap(true, Ordering::SeqCst) {
-            let jobs = self.jobs.clone();
-            // A thread, for whoever calls may be one that must not block in this way.
-            let told = std::thread::spawn(move || jobs.blocking_send(Job::Shutdown).is_ok());
-            let _ = told.join();
+    /// The sessions with an event that waits.
+    fn waiting_sessions(&self, since: Timestamp) -> HashMap<(WebsiteId, SessionId), Waiting> {
+        let mut sessions: HashMap<(WebsiteId, SessionId), Waiting> = HashMap::new();
+        let inner = &self.inner;
+        let begun = since.plus_millis(-SESSION_MAX_MS);
+        let read = inner.spool.each_waiting(&mut |new| {
+            let at = new.event.at;
+            if at < begun || inner.since(new.website).is_some_and(|hidden| at < hidden) {
+                return;
+            }
+            let waiting = sessions.entry((new.website, new.event.session)).or_insert_with(|| Waiting {
+                visitor: new.event.visitor,
+                last_at: at,
+                first: None,
+            });
+            waiting.last_at = waiting.last_at.max(at);
+            let is_first = waiting.first.as_ref().is_none_or(|first| at < first.began_at);
+            if new.event.kind != EventKind::Heartbeat && is_first {
+                waiting.first = Some(first_of(new));
+            }
+        });
+        if let Err(error) = read {
+            tracing::error!(%error, "sessions of events that wait in the spool begin anew");
         }
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(writer) = writer {
-            let _ = writer.join();
-        }
+        sessions
     }
+}
+
+/// How long figures wait for the servers to count.
+const COUNTING: Duration = Duration::from_secs(2);
+
+/// What waits of a session.
+struct Waiting {
+    visitor: VisitorId,
+    last_at: Timestamp,
+    /// What is known of it by its first event; `None` when there are heartbeats alone.
+    first: Option<RecentSession>,
+}
+
+/// A session that begins with `new`.
+fn first_of(new: &NewEvent) -> RecentSession {
+    let event = &new.event;
+    let text = |dimension: Dimension| event.dimensions.get(dimension);
+    let mut recent = RecentSession::new(new.website, event.visitor, event.session, event.at);
+    recent.flags = event.flags;
+    recent.campaign = [Dimension::UtmSource, Dimension::UtmMedium, Dimension::UtmCampaign].map(text).join("\u{1f}");
+    recent.referrer = text(Dimension::Referrer).to_owned();
+    recent.channel = text(Dimension::Channel).to_owned();
+    recent
 }
 
 fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> ChangeError {
@@ -86,39 +150,15 @@ fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> ChangeE
 
 impl EventStore for ClickHouseStore {
     fn append(&self, events: Vec<NewEvent>) -> Append<'_> {
-        Append::new(async move {
-            if events.is_empty() {
-                return Ok(Vec::new());
-            }
-            if self.is_closing.load(Ordering::SeqCst) {
-                return Err(AppendRefused::new(AppendError::ShuttingDown, events));
-            }
-            let (acknowledge, receipt) = AppendReceipt::channel();
-            match self.jobs.send(Job::Append(events, acknowledge)).await {
-                Ok(()) => receipt.await,
-                Err(refused) => Err(came_back(refused.0, AppendError::ShuttingDown)),
-            }
-        })
+        self.inner.spool.append(events)
     }
 
     fn try_append(&self, events: Vec<NewEvent>) -> Result<AppendReceipt, AppendRefused> {
-        if events.is_empty() {
-            return Ok(AppendReceipt::answered(Ok(Vec::new())));
-        }
-        if self.is_closing.load(Ordering::SeqCst) {
-            return Err(AppendRefused::new(AppendError::ShuttingDown, events));
-        }
-        let (acknowledge, receipt) = AppendReceipt::channel();
-        match self.jobs.try_send(Job::Append(events, acknowledge)) {
-            Ok(()) => Ok(receipt),
-            Err(TrySendError::Full(job)) => Err(came_back(job, AppendError::QueueFull)),
-            Err(TrySendError::Closed(job)) => Err(came_back(job, AppendError::ShuttingDown)),
-        }
+        self.inner.spool.try_append(events)
     }
 
     fn try_capture(&self, captures: Vec<NewCapture>) -> Result<AppendReceipt, AppendError> {
-        drop(captures);
-        Err(AppendError::NoCaptureSink)
+        self.inner.spool.try_capture(captures)
     }
 
     fn query(&self, website: WebsiteId, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {
@@ -130,8 +170,39 @@ impl EventStore for ClickHouseStore {
             let hidden = self.inner.hidden.read().unwrap_or_else(PoisonError::into_inner);
             hidden.iter().map(|(website, since)| (*website, *since)).collect()
         };
+        let waiting = self.waiting_sessions(since);
+        // A session that goes on in the spool may have been still for long where it was delivered to.
+        let from = if waiting.is_empty() { since } else { since.plus_millis(-SESSION_MAX_MS) };
+        let delivered = if self.inner.health().is_prepared {
+            self.inner.tables.recent_sessions(from, &hidden)
+        } else {
+            Err(QueryError::unavailable("it was not reached since the start"))
+        };
         // Without them sessions begin anew, which harms less than a server that does not start.
-        self.inner.tables.recent_sessions(since, &hidden).unwrap_or_default()
+        let delivered = delivered.unwrap_or_else(|error| {
+            tracing::warn!(%error, "ClickHouse does not tell of the last sessions: they begin anew");
+            Vec::new()
+        });
+        let key = |session: &RecentSession| (session.website, session.session);
+        let mut sessions: HashMap<_, RecentSession> =
+            delivered.into_iter().map(|session| (key(&session), session)).collect();
+        for ((website, session), Waiting { visitor, last_at, first }) in waiting {
+            match (sessions.get_mut(&(website, session)), first) {
+                (Some(known), first) if known.visitor == visitor => {
+                    let last_at = known.last_at.max(last_at);
+                    if let Some(first) = first.filter(|first| first.began_at < known.began_at) {
+                        *known = first;
+                    }
+                    known.last_at = last_at;
+                }
+                (None, Some(mut first)) => {
+                    first.last_at = last_at;
+                    sessions.insert((website, session), first);
+                }
+                _ => {}
+            }
+        }
+        sessions.into_values().filter(|session| session.last_at >= since).collect()
     }
 
     fn visitor_events(
@@ -144,16 +215,11 @@ impl EventStore for ClickHouseStore {
     }
 
     fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), ChangeError> {
-        self.removed(self.inner.tables.erase_visitor(website, visitor))
+        self.erase(website, Some(visitor))
     }
 
     fn delete_website(&self, website: WebsiteId) -> Result<(), ChangeError> {
-        self.inner.shared.forget(website).map_err(unavailable)?;
-        self.removed(self.inner.tables.delete_website(website))?;
-        let mut ledger = self.inner.ledger();
-        let mut changed = ledger.clone();
-        changed.forget(website);
-        self.inner.note(&mut ledger, changed).map_err(unavailable)
+        self.erase(website, None)
     }
 
     fn retain(&self, kept: &[Kept], now: Option<Timestamp>, tell: &mut dyn FnMut(Retained)) -> Result<(), ChangeError> {
@@ -180,9 +246,9 @@ impl EventStore for ClickHouseStore {
         let (removals, waiting, _) = changed.due_removals(rows)?;
         self.inner.note(&mut ledger, changed).map_err(unavailable)?;
         waiting.into_iter().for_each(&mut *tell);
-        // Appends of what is hidden wait meanwhile: they begin the days anew.
+        // Deliveries of what is hidden wait meanwhile: they begin the days anew.
         for (website, removal) in removals {
-            self.removed(self.inner.tables.remove_before(website, removal.before))?;
+            self.inner.tables.remove_before(website, removal.before).map_err(unavailable)?;
             let mut changed = ledger.clone();
             changed.removed(website, &removal);
             self.inner.note(&mut ledger, changed).map_err(unavailable)?;
@@ -194,7 +260,9 @@ impl EventStore for ClickHouseStore {
     }
 
     fn newest(&self) -> Option<Timestamp> {
-        self.inner.tables.newest().ok().flatten()
+        let is_prepared = self.inner.health().is_prepared;
+        let delivered = if is_prepared { self.inner.tables.newest().ok().flatten() } else { None };
+        delivered.max(self.inner.spool.newest())
     }
 
     fn span(&self, website: WebsiteId) -> Option<TimeRange> {
@@ -202,32 +270,66 @@ impl EventStore for ClickHouseStore {
     }
 
     fn damages(&self) -> Vec<String> {
-        Vec::new()
+        self.inner.health().damage.clone().into_iter().collect()
     }
 
     fn stats(&self) -> StoreStats {
+        let inner = &self.inner;
+        let figures = inner.spool.figures();
         let mut stats = StoreStats::default();
-        stats.queue_depth = (QUEUE - self.jobs.capacity()) as u64;
-        stats.segment_rows = self.inner.tables.rows().unwrap_or(0);
-        stats.writable = !self.is_closing.load(Ordering::SeqCst);
+        stats.queue_depth = figures.queue_depth;
+        stats.writable = figures.is_writable;
+        let mut delivery = DeliveryStats::default();
+        delivery.batches = figures.batches;
+        delivery.bytes = figures.bytes;
+        delivery.bytes_max = inner.spool.bytes_max();
+        delivery.oldest = figures.oldest;
+        delivery.is_reachable = {
+            let health = inner.health();
+            health.is_prepared && health.failure.is_none()
+        };
+        stats.delivery = Some(delivery);
+        if delivery.is_reachable
+            && let Ok(rows) = inner.tables.rows(COUNTING)
+        {
+            inner.rows.store(rows, Ordering::Relaxed);
+        }
+        stats.segment_rows = inner.rows.load(Ordering::Relaxed);
         stats
     }
 
     fn seal(&self) -> Result<bool, ChangeError> {
-        Ok(false)
+        self.inner.spool.sync_captures().map_err(unavailable)
+    }
+
+    fn copy(&self, copier: &mut dyn Copier) -> Result<(), ChangeError> {
+        let _ = copier;
+        let words = "events are in ClickHouse, and are backed up with the means of ClickHouse and not by this program";
+        Err(ChangeError::Unavailable(Cause::from(words.to_owned())))
     }
 
     fn shutdown(&self) {
+        self.inner.spool.refuse();
+        self.inner.is_draining.store(true, Ordering::SeqCst);
         self.close();
+        if let Err(error) = self.inner.spool.sync_captures() {
+            tracing::warn!(%error, "captures were not stored; they are in the spool");
+        }
+        self.inner.spool.stop();
     }
 }
 
-fn came_back(job: Job, reason: AppendError) -> AppendRefused {
-    let events = match job {
-        Job::Append(events, _) => events,
-        Job::Shutdown => Vec::new(),
-    };
-    AppendRefused::new(reason, events)
+impl ClickHouseStore {
+    /// Ends the deliverer.
+    fn close(&self) {
+        self.inner.spool.close();
+        let deliverer = self.deliverer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(deliverer) = deliverer
+            && deliverer.join().is_err()
+        {
+            tracing::error!("the thread that delivers to ClickHouse panicked");
+        }
+    }
 }
 
 impl Drop for ClickHouseStore {

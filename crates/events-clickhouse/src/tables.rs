@@ -1,13 +1,15 @@
 //! The tables of all shards, as one.
 
 use std::fmt;
-use std::time::Duration;
+use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
 
 use clickhouse::Row;
 use serde::Deserialize;
 use zenovay_domain::{
     Event, EventFlags, SESSION_MAX_MS, SessionId, SessionSpan, TimeRange, Timestamp, VisitorId, WebsiteId,
 };
+use zenovay_events::engine::Spool;
 use zenovay_events::{NewEvent, RecentSession};
 use zenovay_query::{Answer, Budget, Query, QueryError};
 
@@ -16,9 +18,13 @@ use crate::plan::{IS_EVENT, Source};
 use crate::row::{NewRow, StoredRow, website_of};
 use crate::schema::migrate;
 use crate::server::Servers;
-use crate::sessions::{ROWS_READ, SESSIONS_KNOWN};
-use crate::sql::{int64, list, uuid, within};
+use crate::sql::{Text, int64, uuid, within};
 use crate::{Config, OpenError, ServerError};
+
+/// How often is looked whether rows are removed.
+const LOOK: Duration = Duration::from_millis(20);
+/// So many of the last rows are read at most to find the sessions that had an event last.
+const ROWS_READ: u64 = 1 << 20;
 
 #[derive(Debug, Row, Deserialize)]
 struct SpanRow {
@@ -60,9 +66,19 @@ impl Tables {
     /// # Errors
     /// When the configuration cannot be, a server does not answer, or a newer program made the tables.
     pub fn open(config: Config) -> Result<Self, OpenError> {
-        let servers = Servers::new(config)?;
-        migrate(&servers)?;
-        Ok(Self { servers })
+        let tables = Self::new(config)?;
+        tables.prepare()?;
+        Ok(tables)
+    }
+
+    /// The tables of `config`, which may not be there yet. Speaks to nobody.
+    pub(crate) fn new(config: Config) -> Result<Self, OpenError> {
+        Ok(Self { servers: Servers::new(config)? })
+    }
+
+    /// Makes what is missing, and changes what is of an older program.
+    pub(crate) fn prepare(&self) -> Result<(), OpenError> {
+        migrate(&self.servers)
     }
 
     /// Writes `events` as one batch, each to the shard of its visitor, and returns when all shards have it on their disks. The first
@@ -174,14 +190,60 @@ impl Tables {
         self.remove(website, &format!("at < {}", int64(instant.as_millis())))
     }
 
-    /// Removes the rows of a website for which `condition` holds, shard by shard: a table over all of them refuses it.
+    /// Begins to remove the events of `visitor` of `website`, or all of the website: see [`Tables::is_removed`].
+    pub(crate) fn begin_erasure(&self, website: WebsiteId, visitor: Option<VisitorId>) -> Result<(), ServerError> {
+        let condition = visitor.map_or_else(|| "1".to_owned(), |visitor| format!("visitor = {}", visitor.0));
+        self.begin_removal(website, &condition)
+    }
+
+    /// Whether nothing of `website` is being removed any more.
+    ///
+    /// # Errors
+    /// When that cannot be told, or a server says why it cannot remove it.
+    pub(crate) fn is_removed(&self, website: WebsiteId) -> Result<bool, ServerError> {
+        // The words of the condition are the server's, but the id is in them.
+        let asked = format!(
+            "SELECT count(), anyIf(latest_fail_reason, latest_fail_reason != '') FROM system.mutations \
+             WHERE database = {} AND table = 'events' AND NOT is_done AND position(command, '{website}') > 0",
+            Text(&self.servers.config.database)
+        );
+        for shard in 0..self.servers.shards() {
+            let found: Vec<(u64, String)> = self.servers.rows(shard, &asked, &[])?;
+            match found.into_iter().next() {
+                Some((1.., reason)) if !reason.is_empty() => return Err(ServerError::silent(reason)),
+                Some((1.., _)) => return Ok(false),
+                _ => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes the rows of a website for which `condition` holds, and waits for it. What is removed of it already is not begun again.
     fn remove(&self, website: WebsiteId, condition: &str) -> Result<(), ServerError> {
+        self.wait_for_removal(website)?;
+        self.begin_removal(website, condition)?;
+        self.wait_for_removal(website)
+    }
+
+    fn wait_for_removal(&self, website: WebsiteId) -> Result<(), ServerError> {
+        let until = Instant::now() + self.patience();
+        while !self.is_removed(website)? {
+            if Instant::now() >= until {
+                let words = format!("rows are being removed for longer than {} s", self.patience().as_secs_f64());
+                return Err(ServerError::silent(words));
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// Shard by shard: a table over all of them refuses it. The servers do it by themselves.
+    fn begin_removal(&self, website: WebsiteId, condition: &str) -> Result<(), ServerError> {
         let database = &self.servers.config.database;
         let website = uuid(website);
         let statement = format!("ALTER TABLE {database}.events DELETE WHERE website = {website} AND {condition}");
-        // With copies of a shard: on all of them.
         (0..self.servers.shards())
-            .try_for_each(|shard| self.servers.execute(shard, &statement, &[("mutations_sync", "2")]))
+            .try_for_each(|shard| self.servers.execute(shard, &statement, &[("mutations_sync", "0")]))
     }
 
     /// The sessions of which something was written last, each with what is known of it.
@@ -189,8 +251,9 @@ impl Tables {
         let statement = format!(
             "SELECT website, session, any(visitor) AS visitor, min(at) AS first_at, max(at) AS last_at FROM {table} \
              WHERE arrival + {ROWS_READ} > (SELECT max(arrival) FROM {table}) GROUP BY website, session \
-             ORDER BY max(arrival) DESC LIMIT {SESSIONS_KNOWN}",
+             ORDER BY max(arrival) DESC LIMIT {known}",
             table = self.all(),
+            known = Spool::SESSIONS,
         );
         let rows: Vec<SessionRow> = self.servers.ask(&statement, &self.in_time(), |_| 0)?;
         let session = |row: SessionRow| {
@@ -200,10 +263,21 @@ impl Tables {
         Ok(rows.into_iter().map(session).collect())
     }
 
-    /// Those of `arrivals` that are stored.
-    pub(crate) fn stored_arrivals(&self, arrivals: &[u64]) -> Result<Vec<u64>, QueryError> {
-        let statement = format!("SELECT DISTINCT arrival FROM {} WHERE arrival IN ({})", self.all(), list(arrivals));
+    /// Those of `arrivals` that are stored, each with its visitor and its time.
+    pub(crate) fn stored_arrivals(&self, arrivals: RangeInclusive<u64>) -> Result<Vec<(u64, u64, i64)>, QueryError> {
+        let (first, last) = arrivals.into_inner();
+        let statement = format!(
+            "SELECT DISTINCT arrival, visitor, at FROM {} WHERE arrival >= {first} AND arrival <= {last}",
+            self.all()
+        );
         self.servers.ask(&statement, &self.in_time(), |_| 0)
+    }
+
+    /// A number that is greater than those of all events.
+    pub(crate) fn next_arrival(&self) -> Result<u64, QueryError> {
+        let statement = format!("SELECT max(arrival) + 1 FROM {} HAVING count() > 0", self.all());
+        let next: Vec<u64> = self.servers.ask(&statement, &self.in_time(), |_| 0)?;
+        Ok(next.first().copied().unwrap_or(0))
     }
 
     /// See [`EventStore::recent_sessions`](zenovay_events::EventStore::recent_sessions); the events of `hidden` websites before their
@@ -257,8 +331,9 @@ impl Tables {
     }
 
     /// All rows of all websites.
-    pub(crate) fn rows(&self) -> Result<u64, QueryError> {
-        self.servers.ask_one(&format!("SELECT count() FROM {}", self.all()), &self.in_time())
+    pub(crate) fn rows(&self, time: Duration) -> Result<u64, QueryError> {
+        let budget = Budget::new(time, usize::MAX);
+        self.servers.ask_one(&format!("SELECT count() FROM {}", self.all()), &budget)
     }
 
     pub(crate) fn patience(&self) -> Duration {
@@ -280,6 +355,26 @@ impl Tables {
         let config = &self.servers.config;
         Source { database: &config.database, cluster: config.cluster.as_deref(), website, since }
     }
+}
+
+/// How many events and heartbeats of all websites are on the servers of `config`; `None` when the tables are not made yet. Changes nothing. Blocks.
+///
+/// # Errors
+/// When the configuration cannot be, or a server does not answer.
+pub fn count_all(config: Config) -> Result<Option<u64>, OpenError> {
+    let servers = Servers::new(config)?;
+    let mut rows = None;
+    for shard in 0..servers.shards() {
+        let database = &servers.config.database;
+        let failed = |source| OpenError::Server { server: servers.config.shards[shard].clone(), source };
+        let asked = format!(
+            "SELECT sum(total_rows) FROM system.tables WHERE database = {} AND name = 'events' HAVING count() > 0",
+            Text(database)
+        );
+        let counted: Vec<u64> = servers.rows(shard, &asked, &[("database", "default")]).map_err(failed)?;
+        rows = counted.first().map(|counted| rows.unwrap_or(0) + counted).or(rows);
+    }
+    Ok(rows)
 }
 
 impl fmt::Debug for Tables {

@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
+#[path = "common/proxy.rs"]
+mod proxy;
 #[path = "common/servers.rs"]
 mod servers;
 #[path = "common/shared.rs"]
 mod shared;
 
 use std::cell::Cell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Cases, TestRunner};
@@ -187,26 +189,104 @@ fn a_question_ends_with_its_budget_and_with_the_servers() {
     assert!(matches!(ask(&Budget::unlimited()), Err(QueryError::Unavailable(_))));
 }
 
-/// The suite of all event stores, each test in a database of its own.
+/// Sabotage: close the connection and do not tell the servers.
+#[test]
+fn a_question_that_nobody_waits_for_ends_on_the_servers() {
+    let config = servers::config();
+    let tables = Tables::open(config.clone()).unwrap();
+    let at = Timestamp::from_millis(EPOCH_MS);
+    // Forty blocks, each of which takes half a second and more.
+    for part in 0..40 {
+        let event = |visitor| {
+            arriving(website(1), &Event::new(EventKind::Pageview, at, VisitorId(visitor), SessionId(visitor)))
+        };
+        tables
+            .write(&format!("part {part}"), part * 10, &(part * 10..part * 10 + 10).map(event).collect::<Vec<_>>())
+            .unwrap();
+    }
+    let database = &config.database;
+    for shard in &config.shards {
+        servers::execute(shard, &format!("RENAME TABLE {database}.events TO {database}.stored"));
+        let slow =
+            format!("CREATE VIEW {database}.events AS SELECT * FROM {database}.stored WHERE sleepEachRow(0.1) = 0");
+        servers::execute(shard, &slow);
+    }
+    let running = || {
+        let asked = format!(
+            "SELECT count() FROM system.processes WHERE query LIKE '%{database}.events%' AND query NOT LIKE '%system.processes%'"
+        );
+        config.shards.iter().map(|shard| servers::execute(shard, &asked).trim().parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let until = |is_so: &dyn Fn() -> bool| {
+        let began = Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < Duration::from_secs(8), "it goes on");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let budget = Budget::unlimited();
+    let overview = Query::new(TimeRange::ALL, Question::Overview);
+    let answer = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| tables.query(website(1), None, &overview, &budget));
+        until(&|| running() > 0);
+        budget.cancel();
+        asking.join().unwrap()
+    });
+    assert_eq!(answer, Err(QueryError::Cancelled));
+    until(&|| running() == 0);
+}
+
+/// The suite of all event stores, each test in a database of its own; what becomes of events while servers are away.
 mod store {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
+    use std::time::{Duration, Instant};
 
+    use proptest::prelude::*;
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    use tempfile::TempDir;
+    use zenovay_domain::{ManualClock, Timestamp, VisitorId, WebsiteId};
     use zenovay_events::conformance::{self, Harness};
-    use zenovay_events::{AppendError, AppendOutcome, AppendRefused, EventStore, NewEvent, conformance_tests};
-    use zenovay_events_clickhouse::{ClickHouseStore, Config};
+    use zenovay_events::{AppendOutcome, ChangeError, EventStore, IdempotencyKey, NewEvent, conformance_tests};
+    use zenovay_events_clickhouse::{Acknowledged, ClickHouseStore, Config, Shared, SpoolConfig, shared_tests};
     use zenovay_query::random::EPOCH_MS;
+    use zenovay_query::{Budget, Query, QueryError, Question};
 
+    use crate::proxy::{Fault, Proxy};
     use crate::servers;
     use crate::shared::InMemory;
 
     struct Shards {
         config: Config,
-        shared: Arc<InMemory>,
+        shared: InMemory,
+        dir: TempDir,
+        acknowledged: Acknowledged,
     }
 
     impl Shards {
         fn new() -> Self {
-            Self { config: servers::config(), shared: Arc::default() }
+            Self::of(servers::config(), Acknowledged::WhenDelivered)
+        }
+
+        fn of(config: Config, acknowledged: Acknowledged) -> Self {
+            Self { config, shared: InMemory::default(), dir: TempDir::new().unwrap(), acknowledged }
+        }
+
+        /// The count of rows, of different numbers of rows, and of different visitors.
+        fn counts(&self, store: &ClickHouseStore) -> [u64; 3] {
+            delivered(store);
+            let database = &self.config.database;
+            let asked = format!("SELECT count(), uniqExact(arrival), uniqExact(visitor) FROM {database}.events_all");
+            let url = self.config.shards.last().unwrap();
+            let made = format!(
+                "CREATE TABLE IF NOT EXISTS {database}.events_all AS {database}.events \
+                 ENGINE = Distributed('tests', '{database}', 'events', cityHash64(website, visitor))"
+            );
+            servers::execute(url, &made);
+            let line = servers::execute(url, &asked);
+            let numbers: Vec<u64> = line.split_whitespace().map(|number| number.parse().unwrap()).collect();
+            numbers.try_into().unwrap()
         }
     }
 
@@ -214,7 +294,11 @@ mod store {
         type Store = ClickHouseStore;
 
         fn open(&self) -> ClickHouseStore {
-            ClickHouseStore::open(self.config.clone(), Arc::clone(&self.shared) as _).unwrap()
+            let mut spool = SpoolConfig::new(self.dir.path());
+            spool.acknowledged = self.acknowledged;
+            spool.patience = Duration::from_secs(120);
+            let clock = Arc::new(ManualClock::new(Timestamp::from_millis(EPOCH_MS)));
+            ClickHouseStore::open(self.config.clone(), Arc::new(self.shared.clone()), spool, clock).unwrap()
         }
 
         fn seal(&self, store: &ClickHouseStore) {
@@ -229,39 +313,158 @@ mod store {
     }
 
     conformance_tests!(Shards::new());
+    shared_tests!({
+        let place = InMemory::default();
+        move || place.clone()
+    });
 
-    /// An append is refused when nobody got it, and otherwise stored once, whatever dies meanwhile.
-    ///
-    /// Sabotage: take every failure for one that nobody got.
-    #[test]
-    fn an_append_while_a_server_dies_is_stored_once_or_refused() {
-        let mut shards = servers::start(2);
-        let harness = Shards { config: servers::config_of(&shards), shared: Arc::default() };
-        let store = harness.open();
-        let site = conformance::website(1);
-        let views = |first: u64| -> Vec<NewEvent> {
-            let view = |number| conformance::pageview(EPOCH_MS, number, number, "/");
-            (first..first + 50).map(|number| conformance::arriving(site, view(number))).collect()
-        };
-        let is_stored = Ok(vec![AppendOutcome::Stored; 50]);
-        assert_eq!(conformance::append(&store, views(0)), is_stored);
-        for round in 1..=3 {
-            // The first server takes the batch, but the other one is away.
-            shards[1].crash();
-            let receipt = store.try_append(views(round * 100)).unwrap();
-            shards[1].start_again();
-            assert_eq!(receipt.wait(), is_stored.clone().map_err(|error| AppendRefused::new(error, Vec::new())));
-            assert_eq!(conformance::totals(&store, site).visitors, round * 100);
+    /// Waits until nothing waits in the spool.
+    fn delivered(store: &ClickHouseStore) {
+        until(|| store.stats().delivery.unwrap().batches == 0);
+    }
 
-            // The server that is spoken to is away: nobody got it, or nobody knows.
-            shards[0].crash();
-            let receipt = store.try_append(views(round * 100 + 50)).unwrap();
-            shards[0].start_again();
-            if let Err(refused) = receipt.wait() {
-                assert_eq!((refused.reason, refused.events.len()), (AppendError::Busy, 50));
-                assert_eq!(conformance::append(&store, refused.events), is_stored);
-            }
-            assert_eq!(conformance::totals(&store, site).pageviews, round * 100 + 50);
+    fn until(is_so: impl Fn() -> bool) {
+        let limit = Instant::now() + Duration::from_secs(120);
+        while !is_so() {
+            assert!(Instant::now() < limit, "it never was");
+            std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// One view each of `count` visitors from `first` on.
+    fn views(site: WebsiteId, first: u64, count: u64) -> Vec<NewEvent> {
+        let view = |number| conformance::pageview(EPOCH_MS, number, number, "/");
+        (first..first + count).map(|number| conformance::arriving(site, view(number))).collect()
+    }
+
+    fn is_stored(count: usize) -> Result<Vec<AppendOutcome>, zenovay_events::AppendError> {
+        Ok(vec![AppendOutcome::Stored; count])
+    }
+
+    /// Sabotage: take a delivery for stored when the connection ends, write one anew with another token, or begin another one after a restart.
+    #[test]
+    fn every_event_is_stored_once_whatever_is_lost_on_the_way() {
+        let rounds =
+            std::env::var("DELIVERY_ROUNDS").map_or(20, |count| count.parse().expect("DELIVERY_ROUNDS is a number"));
+        let mut shards = servers::start(2);
+        let mut config = servers::config_of(&shards);
+        let proxy = Proxy::before(&config.shards[0]);
+        config.shards[0].clone_from(&proxy.url);
+        config.patience = Duration::from_millis(1_500);
+        let harness = Shards::of(config, Acknowledged::WhenSpooled);
+        let site = conformance::website(1);
+        let mut store = harness.open();
+        let mut runner = TestRunner::deterministic();
+        let fault = prop_oneof![
+            (0..300usize).prop_map(Fault::Question),
+            (0..200usize).prop_map(Fault::Answer),
+            Just(Fault::Silence),
+        ];
+        // Whether a shard dies, and which; whether the store is opened anew; what is lost; how many events there are.
+        let round =
+            (prop::option::weighted(0.3, 0..2usize), any::<bool>(), prop::collection::vec(fault, 0..3), 1..40u64);
+        let mut appended = 0;
+        for _ in 0..rounds {
+            let (dies, is_opened_anew, faults, count) = round.new_tree(&mut runner).unwrap().current();
+            faults.into_iter().for_each(|fault| proxy.lose(fault));
+            for part in 0..3 {
+                let key = |new: NewEvent| {
+                    let mut key = [part; 16];
+                    key[..8].copy_from_slice(&new.event.visitor.0.to_le_bytes());
+                    new.with_key(IdempotencyKey(key))
+                };
+                let events: Vec<NewEvent> = views(site, appended, count).into_iter().map(key).collect();
+                assert_eq!(conformance::append(&store, events.clone()), is_stored(count as usize));
+                appended += count;
+                match (part, dies) {
+                    (0, Some(shard)) => shards[shard].crash(),
+                    (1, _) if is_opened_anew => {
+                        drop(store);
+                        store = harness.open();
+                        let again = conformance::append(&store, events);
+                        assert_eq!(again, Ok(vec![AppendOutcome::Duplicate; count as usize]));
+                    }
+                    (2, Some(shard)) => shards[shard].start_again(),
+                    _ => {}
+                }
+            }
+        }
+        proxy.lose_nothing();
+        assert_eq!(harness.counts(&store), [appended; 3], "rows, their numbers, and visitors");
+    }
+
+    /// Sabotage: refuse to open, take a question that cannot be asked for zero, or deliver what was erased.
+    #[test]
+    fn an_outage_loses_nothing_and_brings_back_nobody() {
+        let mut shards = servers::start(2);
+        let mut harness = Shards::of(servers::config_of(&shards), Acknowledged::WhenSpooled);
+        harness.config.patience = Duration::from_secs(5);
+        let (site, gone) = (conformance::website(1), conformance::website(2));
+        let store = harness.open();
+        assert_eq!(conformance::append(&store, views(site, 0, 10)), is_stored(10));
+        delivered(&store);
+        shards.iter_mut().for_each(servers::Server::crash);
+        assert_eq!(conformance::append(&store, views(site, 10, 10)), is_stored(10));
+        drop(store);
+
+        let store = harness.open();
+        assert_eq!(conformance::append(&store, views(site, 20, 10)), is_stored(10));
+        assert_eq!(conformance::append(&store, views(gone, 0, 10)), is_stored(10));
+        let overview = Query::new(zenovay_domain::TimeRange::ALL, Question::Overview);
+        let asked = store.query(site, &overview, &Budget::unlimited());
+        assert!(matches!(asked, Err(QueryError::Unavailable(_))), "{asked:?}");
+        let sessions = store.recent_sessions(Timestamp::from_millis(EPOCH_MS - 1));
+        assert_eq!(sessions.iter().filter(|session| session.website == site).count(), 20, "those that wait are known");
+        let stats = store.stats();
+        assert!(stats.writable && !stats.delivery.unwrap().is_reachable);
+        assert!(stats.delivery.unwrap().oldest.is_some());
+        // One of those that are delivered, and one of those that wait.
+        for visitor in [VisitorId(5), VisitorId(25)] {
+            let refused = store.erase_visitor(site, visitor).unwrap_err();
+            let ChangeError::Unavailable(cause) = &refused else { panic!("{refused:?}") };
+            assert!(cause.to_string().contains("is done as soon as it can be"), "{cause}");
+        }
+        store.delete_website(gone).unwrap_err();
+        // Whoever comes back after it was erased is another.
+        assert_eq!(conformance::append(&store, views(site, 25, 1)), is_stored(1));
+        drop(store);
+        let store = harness.open();
+
+        shards.iter_mut().for_each(servers::Server::start_again);
+        until(|| store.stats().delivery.unwrap().is_reachable);
+        delivered(&store);
+        until(|| store.erase_visitor(site, VisitorId(5)).is_ok());
+        assert_eq!(harness.counts(&store), [29; 3]);
+        let database = &harness.config.database;
+        let mut parts = BTreeMap::new();
+        for shard in &harness.config.shards {
+            // Also of parts that are on the disk yet.
+            let asked =
+                format!("SELECT visitor, count() FROM {database}.events WHERE visitor IN (5, 25) GROUP BY visitor");
+            for line in servers::execute(shard, &asked).lines() {
+                let (visitor, rows) = line.split_once('\t').unwrap();
+                parts.insert(visitor.to_owned(), rows.to_owned());
+            }
+        }
+        assert_eq!(parts, BTreeMap::from([("25".to_owned(), "1".to_owned())]));
+        assert_eq!(conformance::totals(&store, gone).pageviews, 0);
+        assert_eq!(conformance::totals(&store, site).pageviews, 29);
+    }
+
+    /// Two spools with one event: the key is that of the first that is delivered.
+    ///
+    /// Sabotage: deliver without a claim, or claim with another number when a delivery is repeated.
+    #[test]
+    fn a_key_is_of_one_event_whichever_node_it_came_to() {
+        let one = Shards::of(servers::config(), Acknowledged::WhenDelivered);
+        let mut other = Shards::of(one.config.clone(), Acknowledged::WhenDelivered);
+        other.shared = one.shared.clone();
+        let (store, beside) = (one.open(), other.open());
+        let site = conformance::website(1);
+        let event = views(site, 0, 1).remove(0).with_key(IdempotencyKey([7; 16]));
+        conformance::append(&store, vec![event.clone()]).unwrap();
+        conformance::append(&beside, vec![event, views(site, 1, 1).remove(0)]).unwrap();
+        assert_eq!(conformance::totals(&store, site).pageviews, 2);
+        assert_eq!(one.shared.retention().unwrap(), None);
     }
 }

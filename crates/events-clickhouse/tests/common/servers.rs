@@ -25,11 +25,13 @@ pub(crate) struct Server {
     pub(crate) url: String,
 }
 
-/// Ends the server, which removes its directory: its standard input is closed.
+/// Ends the server: its standard input is closed. One that is not dropped removes its directory when this process ends.
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         let _ = self.child.wait();
+        // One that was killed left it.
+        let _ = fs::remove_dir_all(&self.dir);
     }
 }
 

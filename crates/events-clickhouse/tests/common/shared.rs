@@ -1,16 +1,15 @@
 //! What nodes share, in the memory of a test: a store that is opened anew finds it as it was.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use zenovay_domain::WebsiteId;
+use zenovay_domain::{Timestamp, WebsiteId};
 use zenovay_events::IdempotencyKey;
-use zenovay_events_clickhouse::{Claim, Claimed, Shared, SharedError};
+use zenovay_events_clickhouse::{Claim, Shared, SharedError};
 
 struct Key {
-    digest: [u8; 17],
     arrival: u64,
-    is_stored: bool,
+    received_at: Timestamp,
 }
 
 #[derive(Default)]
@@ -20,8 +19,8 @@ struct State {
     ledger: Option<String>,
 }
 
-#[derive(Default)]
-pub(crate) struct InMemory(Mutex<State>);
+#[derive(Clone, Default)]
+pub(crate) struct InMemory(Arc<Mutex<State>>);
 
 impl InMemory {
     fn state(&self) -> MutexGuard<'_, State> {
@@ -36,36 +35,32 @@ impl Shared for InMemory {
         Ok(state.next - count)
     }
 
-    fn claim(&self, claims: &[Claim]) -> Result<Vec<Claimed>, SharedError> {
+    fn raise(&self, next: u64) -> Result<(), SharedError> {
         let mut state = self.state();
-        let mut take = |claim: &Claim| match state.keys.get(&(claim.website, claim.key)) {
-            Some(key) => Claimed::Held { digest: key.digest },
-            None => {
-                let key = Key { digest: claim.digest, arrival: claim.arrival, is_stored: false };
-                state.keys.insert((claim.website, claim.key), key);
-                Claimed::New
+        state.next = state.next.max(next);
+        Ok(())
+    }
+
+    fn claim(&self, claims: &[Claim]) -> Result<Vec<bool>, SharedError> {
+        let mut state = self.state();
+        let mut take = |claim: &Claim| {
+            let new = || Key { arrival: claim.arrival, received_at: claim.received_at };
+            let key = state.keys.entry((claim.website, claim.key)).or_insert_with(new);
+            if key.received_at < claim.expired {
+                *key = new();
             }
+            key.arrival == claim.arrival
         };
         Ok(claims.iter().map(&mut take).collect())
     }
 
-    fn confirm(&self, arrivals: &[u64]) -> Result<(), SharedError> {
-        let mut state = self.state();
-        state.keys.values_mut().filter(|key| arrivals.contains(&key.arrival)).for_each(|key| key.is_stored = true);
-        Ok(())
-    }
-
-    fn withdraw(&self, arrivals: &[u64]) -> Result<(), SharedError> {
-        self.state().keys.retain(|_, key| !arrivals.contains(&key.arrival));
-        Ok(())
-    }
-
-    fn pending(&self) -> Result<Vec<u64>, SharedError> {
-        Ok(self.state().keys.values().filter(|key| !key.is_stored).map(|key| key.arrival).collect())
-    }
-
     fn forget(&self, website: WebsiteId) -> Result<(), SharedError> {
         self.state().keys.retain(|(of, _), _| *of != website);
+        Ok(())
+    }
+
+    fn forget_before(&self, instant: Timestamp) -> Result<(), SharedError> {
+        self.state().keys.retain(|_, key| key.received_at >= instant);
         Ok(())
     }
 
