@@ -6,8 +6,10 @@ set positional-arguments
 
 just := quote(just_executable())
 target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
+# What the program that people install can do beside what a plain `cargo build` does; packaging/sbom.mjs has it as well.
+features := "zenovay/clickhouse"
 # The server of tests. Libraries have the features that the whole workspace needs, so that what `test-rust` compiled is not compiled again.
-server := "cargo build --locked --workspace --features zenovay/postgres --bin zenovay"
+server := "cargo build --locked --workspace --features " + features + " --bin zenovay"
 
 # Show the recipes.
 default:
@@ -35,7 +37,7 @@ assets:
 
 # Build the release binary with everything embedded; libpq-dev has to be there, which `setup` installs.
 build: assets
-    cargo build --release --locked --package zenovay --features postgres
+    cargo build --release --locked --package zenovay --features {{features}}
 
 # Build what people install, with checksums and the list of its libraries, in DIRECTORY: archive, Debian package, container root.
 release DIRECTORY="target/release-files": build
@@ -48,7 +50,7 @@ refresh-agents UAP_CORE ISBOT:
 # Formatting, lints, documentation, public interfaces, direction of dependencies, circles, errors, licences, advisories.
 lint:
     cargo fmt --all --check
-    cargo clippy --workspace --all-targets --features zenovay/postgres --locked -- -D warnings
+    cargo clippy --workspace --all-targets --features {{features}} --locked -- -D warnings
     cargo fmt --manifest-path fuzz/Cargo.toml --check
     cargo clippy --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked -- -D warnings
     cargo fmt --manifest-path api/mcp/rmcp/Cargo.toml --check
@@ -64,23 +66,28 @@ lint:
 
 # Unit, integration, crash and documentation tests, those of databases among them, the seeds of the fuzz targets, then every example.
 test-rust:
-    node scripts/steady.mjs cargo --workspace --features zenovay/postgres --locked
+    node scripts/steady.mjs cargo --workspace --features {{features}} --locked
     # Each of these programs has the whole server in it, 10 GB together, and none is needed again. What is linked twice is no test.
     [[ -z "${CI:-}" ]] || find {{quote(target / "debug/deps")}} -type f -executable -links 1 ! -name '*.so' -delete
     cargo test --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked --lib
     scripts/run-examples
 
-# Events on two real servers of ClickHouse, which the tests start and end. What is tested on PostgreSQL is in test-rust.
+# Events on two real servers of ClickHouse, which the tests start and end: the store, and the program with it. What is tested on PostgreSQL is in test-rust.
 test-databases:
-    PROPTEST_CASES=16 node scripts/steady.mjs cargo --workspace --features zenovay/postgres,zenovay-events-clickhouse/servers --locked --test clickhouse
+    PROPTEST_CASES=16 node scripts/steady.mjs cargo --workspace --features {{features}},zenovay/servers,zenovay-events-clickhouse/servers --locked --test clickhouse
 
 # Of test-rust, the metadata on a real PostgreSQL, which the tests start and end: the store, and the program with it.
 test-postgres:
-    node scripts/steady.mjs cargo --workspace --features zenovay/postgres --locked --test postgres
+    node scripts/steady.mjs cargo --workspace --features {{features}} --locked --test postgres
 
 # Many more random questions about events on two servers of ClickHouse: about half an hour.
 test-clickhouse QUESTIONS="10000":
     QUESTIONS={{QUESTIONS}} cargo test --package zenovay-events-clickhouse --features servers --locked --test clickhouse every_answer
+
+# A thousand rounds each of lost answers and of servers that are killed, between the program and ClickHouse: an hour or two.
+test-delivery ROUNDS="1000":
+    DELIVERY_ROUNDS={{ROUNDS}} KILLS={{ROUNDS}} cargo test --workspace --features {{features}},zenovay/servers,zenovay-events-clickhouse/servers \
+        --locked --test clickhouse stored_once -- --nocapture
 
 # Every library crate packaged as for a registry, built from its package, and used by the programs in examples/.
 test-packages:

@@ -9,7 +9,7 @@ const run = (program, ...words) =>
   execFileSync(program, words, { encoding: "utf8", maxBuffer: 1 << 28, cwd: new URL("..", import.meta.url) });
 
 const host = /^host: (.*)$/m.exec(run("rustc", "-vV"))[1];
-const metadata = JSON.parse(run("cargo", "metadata", "--locked", "--features=zenovay/postgres", "--format-version=1", `--filter-platform=${host}`));
+const metadata = JSON.parse(run("cargo", "metadata", "--locked", "--features=zenovay/clickhouse", "--format-version=1", `--filter-platform=${host}`));
 const crates = new Map(metadata.packages.map((crate) => [crate.id, crate]));
 const nodes = new Map(metadata.resolve.nodes.map((node) => [node.id, node]));
 
@@ -22,7 +22,7 @@ const checksums = new Map(
 
 const top = [...crates.values()].find((crate) => crate.name === "zenovay");
 // The program alone: beside its tests, crates have features that it does not turn on. What only builds a crate is not in it.
-const tree = run("cargo", "tree", "--locked", "--package=zenovay", "--features=postgres", "--edges=normal", "--prefix=none", "--format={p}");
+const tree = run("cargo", "tree", "--locked", "--package=zenovay", "--features=clickhouse", "--edges=normal", "--prefix=none", "--format={p}");
 const inProgram = new Set([...tree.matchAll(/^(\S+) v(\S+)/gm)].map(([, name, version]) => `${name}@${version}`));
 const isInProgram = (id) => inProgram.has(`${crates.get(id).name}@${crates.get(id).version}`);
 const linked = new Map();

@@ -7,14 +7,21 @@ use std::time::Duration;
 
 use zenovay_capture::{Blobs, CaptureError, CaptureOptions, Captures, ReplayLimits};
 use zenovay_domain::Clock;
-use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
+use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, OpenError, has_database, stored_rows};
+#[cfg(feature = "clickhouse")]
+use zenovay_events_clickhouse::{Acknowledged, ClickHouseStore, SpoolConfig};
 use zenovay_store::{Metadata, SqliteStore, StoreError};
 #[cfg(feature = "postgres")]
 use zenovay_store::{PostgresSnapshot, PostgresStore, ServerClaim, copy_to_postgres, wait_for_postgres};
 
+#[cfg(feature = "clickhouse")]
+mod shared;
+
 use crate::backup::{BackupError, Source};
 use crate::bucket::{Bucket, BucketError};
-use crate::config::{Config, PostgresUrl};
+#[cfg(feature = "clickhouse")]
+use crate::config::EventsAck;
+use crate::config::{Config, EventsUrl, PostgresUrl};
 use crate::data_dir;
 use crate::files::Way;
 use crate::telemetry::StoreObserver;
@@ -198,16 +205,43 @@ pub fn open_captures(config: &Config) -> Result<Arc<Captures>, OpenCapturesError
     Ok(Captures::open_with(&config.data_dir, options).map(Arc::new)?)
 }
 
+/// Why events cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenEventsError {
+    /// Those of the data directory.
+    #[error(transparent)]
+    DataDir(#[from] OpenError),
+    /// Those of ClickHouse.
+    #[error("events in ClickHouse: {}", crate::causes::with_causes(&**.0))]
+    ClickHouse(CopyFailure),
+    /// There are some where the settings do not look for them.
+    #[error("{0}")]
+    Elsewhere(String),
+}
+
 /// Opens the events of `config`; makes an empty store when there are none. `clock` tells when what is held in memory is due, and
 /// `captures` takes what pages captured beside events.
 ///
 /// # Errors
-/// When they cannot be opened, are damaged, or are of a newer program.
+/// When they cannot be opened, are damaged, or are of a newer program; when the data directory has events and the settings say that they
+/// are in ClickHouse, or the other way round.
 pub fn open_events(
     config: &Config,
     clock: Arc<dyn Clock>,
     captures: Arc<Captures>,
-) -> Result<Arc<dyn EventStore>, OpenError> {
+) -> Result<Arc<dyn EventStore>, OpenEventsError> {
+    let spool = config.data_dir.join(SPOOL);
+    if let Some(url) = &config.events_url {
+        refuse_events_in(&config.data_dir)?;
+        return open_clickhouse(config, url, &spool, clock, captures);
+    }
+    if has_database(&spool.join("events.db")) {
+        let spool = spool.display();
+        return Err(OpenEventsError::Elsewhere(format!(
+            "{spool} has events that were on their way to ClickHouse, and events_url is not set: set it, or move the folder away, with \
+             what is in it"
+        )));
+    }
     let settings = EmbeddedConfig::new(&config.data_dir).with(|settings| {
         settings.cache_bytes = config.cache_bytes();
         settings.seal_rows = config.seal_rows.get();
@@ -218,3 +252,80 @@ pub fn open_events(
     });
     Ok(Arc::new(EmbeddedStore::open(settings, clock)?))
 }
+
+/// The folder of the data directory with events on their way to ClickHouse.
+pub(crate) const SPOOL: &str = "spool";
+
+/// Refuses a data directory with events of its own.
+fn refuse_events_in(data_dir: &Path) -> Result<(), OpenEventsError> {
+    if !data_dir::has_own_events(data_dir) {
+        return Ok(());
+    }
+    let rows: u64 = stored_rows(data_dir)?.iter().map(|site| site.rows).sum();
+    if rows == 0 {
+        return Ok(());
+    }
+    let directory = data_dir.display();
+    Err(OpenEventsError::Elsewhere(format!(
+        "the data directory {directory} has {rows} events and heartbeats, which are in no answer while events_url is set: take it out again, \
+         or name another data directory"
+    )))
+}
+
+#[cfg(feature = "clickhouse")]
+fn open_clickhouse(
+    config: &Config,
+    url: &EventsUrl,
+    spool: &Path,
+    clock: Arc<dyn Clock>,
+    captures: Arc<Captures>,
+) -> Result<Arc<dyn EventStore>, OpenEventsError> {
+    let failed = |error: CopyFailure| OpenEventsError::ClickHouse(error);
+    let metadata = config.postgres_url().ok_or_else(|| failed("database_url is not a PostgreSQL database".into()))?;
+    let shared = shared::InPostgres::open(metadata).map_err(|error| failed(error.into()))?;
+    let mut settings = SpoolConfig::new(spool);
+    settings.bytes_max = config.spool_bytes.get();
+    settings.acknowledged = match config.events_ack {
+        EventsAck::Spooled => Acknowledged::WhenSpooled,
+        EventsAck::Stored => Acknowledged::WhenDelivered,
+    };
+    settings.captures = Some(captures);
+    settings.observer = Some(Arc::new(StoreObserver));
+    let store = ClickHouseStore::open(url.config(), Arc::new(shared), settings, clock);
+    Ok(Arc::new(store.map_err(|error| failed(error.into()))?))
+}
+
+/// No setting names servers of ClickHouse.
+#[cfg(not(feature = "clickhouse"))]
+fn open_clickhouse(
+    _config: &Config,
+    _url: &EventsUrl,
+    _spool: &Path,
+    _clock: Arc<dyn Clock>,
+    _captures: Arc<Captures>,
+) -> Result<Arc<dyn EventStore>, OpenEventsError> {
+    Err(OpenEventsError::ClickHouse(WITHOUT_CLICKHOUSE.into()))
+}
+
+/// What is shared by nodes whose events are in ClickHouse, in the PostgreSQL database at `url`, which was opened before: for tests of it.
+///
+/// # Errors
+/// When its address cannot be used.
+#[cfg(feature = "clickhouse")]
+pub fn shared_in(url: &str) -> Result<impl zenovay_events_clickhouse::Shared + use<>, StoreError> {
+    shared::InPostgres::at(url)
+}
+
+/// How many events and heartbeats are in the ClickHouse of `config`; `None` when its tables are not made yet. Changes nothing.
+///
+/// # Errors
+/// When it cannot be asked.
+pub fn count_in_clickhouse(url: &EventsUrl) -> Result<Option<u64>, CopyFailure> {
+    #[cfg(feature = "clickhouse")]
+    return Ok(zenovay_events_clickhouse::count_all(url.config())?);
+    #[cfg(not(feature = "clickhouse"))]
+    return Err(format!("{url:?} cannot be asked: {WITHOUT_CLICKHOUSE}").into());
+}
+
+#[cfg(not(feature = "clickhouse"))]
+const WITHOUT_CLICKHOUSE: &str = "this zenovay was built without ClickHouse";

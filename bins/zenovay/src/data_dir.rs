@@ -9,6 +9,7 @@ use rustix::fs::{Access, OFlags, access};
 use rustix::process::geteuid;
 use zenovay_events::has_database;
 
+use crate::backends::SPOOL;
 use crate::bootstrap;
 use crate::config::{Config, PostgresUrl};
 use crate::files;
@@ -27,8 +28,18 @@ const IN_POSTGRES: &str = "zenovay.postgres";
 pub const RESTORING: &str = "zenovay.restoring";
 
 /// What zenovay writes into the data directory. Names that begin so are ours too: `-wal`, `.new`, what a repair put aside.
-const OURS: [&str; 9] =
-    ["captures.db", "zenovay.", "events.db", "erasures", "replays", "rolled-back", "salts", "segments", "snapshot"];
+const OURS: [&str; 10] = [
+    "captures.db",
+    "zenovay.",
+    "events.db",
+    "erasures",
+    "replays",
+    "rolled-back",
+    "salts",
+    "segments",
+    "snapshot",
+    SPOOL,
+];
 
 /// Longer URLs are not read.
 const URL_MAX_BYTES: u64 = 2_048;
@@ -210,8 +221,13 @@ pub fn expect_whole(directory: &Path, database: Option<&Path>) -> Result<(), Dat
     }
 }
 
-/// Whether a data directory has events.
+/// Whether a data directory has events, of its own or on their way to ClickHouse.
 pub(crate) fn has_events(directory: &Path) -> bool {
+    has_own_events(directory) || has_database(&directory.join(SPOOL).join("events.db"))
+}
+
+/// Whether a data directory has events of its own.
+pub(crate) fn has_own_events(directory: &Path) -> bool {
     let is_segment = |entry: io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "parquet"))
     };

@@ -14,6 +14,7 @@ use zenovay_query::{Budget, QueryError};
 use zenovay_store::{EventMonthStore, Store, StoreError};
 
 use crate::alerts::ALERTS;
+use crate::backends::SPOOL;
 use crate::data_dir::{LOCK, SOCKET};
 use crate::erasures::{ERASURES, Erasures};
 use crate::upgrade::{self, FORMATS, SNAPSHOT};
@@ -135,10 +136,13 @@ impl Keeper for Events {
     fn places(&self) -> &'static [Place] {
         &[
             Place::Records(RecordKind::Events),
+            // Of events that go on to ClickHouse: their keys.
+            Place::Records(RecordKind::Arrivals),
             Place::EventTable("idempotency"),
             Place::EventTable("retention"),
             Place::Files("events.db"),
             Place::Files("segments"),
+            Place::Files(SPOOL),
         ]
     }
 

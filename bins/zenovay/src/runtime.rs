@@ -18,11 +18,11 @@ use zenovay_events::{EventStore, OpenError};
 use zenovay_ingest::{GeoDatabase, GeoError, MemorySessions, Pipeline, VisitorHasher};
 use zenovay_store::{Metadata, StoreError};
 
-use crate::backends::OpenCapturesError;
+use crate::backends::{OpenCapturesError, OpenEventsError};
 use crate::backup::{self, BackupError, Scheduled};
 use crate::causes::with_causes;
 use crate::claim::Claim;
-use crate::config::{Config, PostgresUrl, SmtpUrl};
+use crate::config::{Config, EventsUrl, PostgresUrl, SmtpUrl};
 use crate::control::Control;
 use crate::data_dir::{self, DataDirError, ServerLock};
 use crate::erasures::Erasures;
@@ -62,6 +62,9 @@ pub enum ServeError {
     /// The event store cannot be opened.
     #[error("event store: {cause}{hint}", cause = with_causes(.0), hint = what_to_do(.0))]
     Events(#[from] OpenError),
+    /// Events are in ClickHouse and cannot be used, or are elsewhere than the settings say.
+    #[error("{0}")]
+    EventsElsewhere(OpenEventsError),
     /// What pages captured beside events cannot be used.
     #[error(transparent)]
     Captures(#[from] OpenCapturesError),
@@ -93,6 +96,15 @@ pub enum ServeError {
     Io(#[from] std::io::Error),
 }
 
+impl From<OpenEventsError> for ServeError {
+    fn from(error: OpenEventsError) -> Self {
+        match error {
+            OpenEventsError::DataDir(error) => Self::Events(error),
+            error => Self::EventsElsewhere(error),
+        }
+    }
+}
+
 impl From<UpgradeError> for ServeError {
     fn from(error: UpgradeError) -> Self {
         match error {
@@ -120,6 +132,7 @@ impl ServeError {
             | Self::Io(_) => true,
             Self::DataDir(_)
             | Self::Claimed(_)
+            | Self::EventsElsewhere(_)
             | Self::Geo(_)
             | Self::Mail(_)
             | Self::Backups(_)
@@ -329,10 +342,17 @@ pub fn run(
              sslmode=verify-full to the URL"
         );
     }
-    if config.is_password_in_a_flag() {
+    if config.events_url.as_ref().is_some_and(EventsUrl::is_in_plain) {
         tracing::warn!(
-            "the password of database_url is in a flag, where everybody on this machine can read it: set ZENOVAY_DATABASE_URL, or \
-             database_url in the configuration file"
+            "what is sent to the servers of events_url, the password among it, goes over the network without TLS, where others may read \
+             it: use a network of their own, or a proxy for TLS on this machine"
+        );
+    }
+    for setting in config.passwords_in_flags() {
+        let variable = setting.to_uppercase();
+        tracing::warn!(
+            "the password of {setting} is in a flag, where everybody on this machine can read it: set ZENOVAY_{variable}, or {setting} in the \
+             configuration file"
         );
     }
     state.mail = Mail::new(config)?.map(Arc::new);

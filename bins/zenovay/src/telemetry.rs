@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
-use zenovay_domain::Dimension;
+use zenovay_domain::{Clock, Dimension, SystemClock};
 use zenovay_events::{EventStore, Observer};
 
 use crate::alerts::{self, AlertKind, Channel};
@@ -145,6 +145,14 @@ impl Metrics {
             ("zenovay_writable", u64::from(stats.writable)),
         ] {
             metrics::gauge!(name).set(value as f64);
+        }
+        if let Some(delivery) = stats.delivery {
+            let waits_ms = delivery.oldest.map_or(0, |oldest| SystemClock.now().millis_since(oldest).max(0));
+            metrics::gauge!("zenovay_spool_batches").set(delivery.batches as f64);
+            metrics::gauge!("zenovay_spool_bytes").set(delivery.bytes as f64);
+            metrics::gauge!("zenovay_spool_bytes_max").set(delivery.bytes_max as f64);
+            metrics::gauge!("zenovay_spool_age_seconds").set(waits_ms as f64 / 1_000.0);
+            metrics::gauge!("zenovay_clickhouse_reachable").set(if delivery.is_reachable { 1.0 } else { 0.0 });
         }
         process_figures::report();
         process_figures::report_disk(&self.data_dir);
@@ -388,6 +396,15 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
     ("zenovay_segment_bytes", MetricKind::Gauge, "Size of the segment files in bytes."),
     ("zenovay_damaged_segments", MetricKind::Gauge, "Segment files that are known to be damaged."),
     ("zenovay_cache_bytes", MetricKind::Gauge, "Decoded columns held in memory, in bytes."),
+    ("zenovay_spool_batches", MetricKind::Gauge, "Batches of events that wait to be delivered to ClickHouse."),
+    ("zenovay_spool_bytes", MetricKind::Gauge, "Size of what waits for ClickHouse, and of idempotency keys, in bytes."),
+    ("zenovay_spool_bytes_max", MetricKind::Gauge, "The setting spool_bytes: with so much, events are refused."),
+    ("zenovay_spool_age_seconds", MetricKind::Gauge, "How long the oldest event waits for ClickHouse, in seconds."),
+    (
+        "zenovay_clickhouse_reachable",
+        MetricKind::Gauge,
+        "1 when ClickHouse took or answered what it was sent last, otherwise 0.",
+    ),
     ("zenovay_writable", MetricKind::Gauge, "1 when events can be stored now, otherwise 0."),
     (
         "zenovay_disk_free_bytes",

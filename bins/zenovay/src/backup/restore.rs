@@ -126,7 +126,7 @@ pub fn restore(config: &Config, what: &Restore<'_>) -> Result<Restored, BackupEr
     let put = || -> Result<Vec<String>, BackupError> {
         let mut staged = config.clone();
         staged.data_dir.clone_from(&staging);
-        staged.database_url = None;
+        (staged.database_url, staged.events_url) = (None, None);
         let in_staging = staged.sqlite_path();
         let mut work = Work::new(&opened, &staging, &in_staging);
         work.damaged.clone_from(&opened.manifest.damaged);
@@ -503,7 +503,7 @@ pub fn verify(config: &Config, backup: &BackupPlace) -> Result<Verified, BackupE
     let temporary = opened.place.temporary().map_err(|cause| BackupError::io(&opened.path(), cause))?;
     let mut config = config.clone();
     config.data_dir = temporary.path().join("data");
-    config.database_url = None;
+    (config.database_url, config.events_url) = (None, None);
     data_dir::create(&config.data_dir)?;
     let metadata = config.sqlite_path();
     let mut work = Work::new(&opened, &config.data_dir, &metadata);

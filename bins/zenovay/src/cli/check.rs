@@ -10,6 +10,7 @@ use super::context;
 use super::output::{Failure, Output};
 use crate::backends::{self, OpenCapturesError};
 use crate::bucket::{Bucket, BucketError};
+use crate::causes::with_causes;
 use crate::config::{BackupPlace, Config};
 use crate::data_dir::{self, DataDirError, ServerLock};
 use crate::runtime::ServeError;
@@ -79,9 +80,17 @@ enum Events {
     InUse,
     /// With what is damaged of what pages captured beside them.
     Checked(Verified, Vec<String>),
+    /// In ClickHouse, so many rows; `None` before its tables are made.
+    InClickHouse(Option<u64>),
 }
 
 fn check_events(config: &Config) -> Result<Events, Failure> {
+    if let Some(url) = &config.events_url {
+        let counted = backends::count_in_clickhouse(url);
+        return counted
+            .map(Events::InClickHouse)
+            .map_err(|error| Failure::new(format_args!("events: {}", with_causes(&*error))));
+    }
     let is_there = |name: &str| config.data_dir.join(name).exists();
     if !is_there("events.db") && !is_there("events.db-wal") && !is_there("segments") {
         return Ok(Events::None);
@@ -114,6 +123,7 @@ impl Events {
         match self {
             Self::None => json!("none yet"),
             Self::InUse => json!("not checked: a server is running"),
+            Self::InClickHouse(rows) => json!({ "clickhouse_rows": rows }),
             Self::Checked(verified, _) => json!({
                 "segments": verified.segments,
                 "segment_rows": verified.segment_rows,
@@ -127,6 +137,8 @@ impl Events {
         match self {
             Self::None => "none yet".to_owned(),
             Self::InUse => "not checked, because a server is running on them; stop it to check them".to_owned(),
+            Self::InClickHouse(None) => "ok, ClickHouse answers; its tables are made by the first server".to_owned(),
+            Self::InClickHouse(Some(rows)) => format!("ok, {} in ClickHouse", counted(*rows, "row")),
             Self::Checked(verified, _) => format!(
                 "ok, {} in {} of {}, {} in the log",
                 counted(verified.segment_rows, "row"),

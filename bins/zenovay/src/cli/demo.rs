@@ -158,7 +158,7 @@ pub(super) fn run(mut config: Config, json: bool) -> Result<(), Failure> {
     let mine = std::fs::Permissions::from_mode(0o700);
     let directory = tempfile::Builder::new().prefix(PREFIX).permissions(mine).tempdir().map_err(Failure::new)?;
     directory.path().clone_into(&mut config.data_dir);
-    config.database_url = None;
+    (config.database_url, config.events_url) = (None, None);
     runtime::take_short_slices();
     let stores = Stores::open(&config).map_err(Failure::new)?;
     let mut live = None;

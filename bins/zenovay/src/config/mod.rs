@@ -10,7 +10,7 @@
 //! | `settings.rs` | the table: name, type, default and help of every setting |
 //! | `values.rs` | the types: what a value may be, and what is said when it may not |
 //! | `source.rs` | the layers, and what is said of a name that is not a setting |
-//! | `people.rs`, `bucket.rs`, `place.rs`, `postgres.rs`, `webhook.rs` | the types of settings about people, about buckets, about where backups are, about PostgreSQL, and about where alerts are sent |
+//! | `people.rs`, `bucket.rs`, `place.rs`, `postgres.rs`, `events.rs`, `webhook.rs` | the types of settings about people, about buckets, about where backups are, about PostgreSQL, about events in ClickHouse, and about where alerts are sent |
 //! | `plans.rs` | the numbers of the plans |
 //! | `error.rs` | the errors, and where an effective value comes from |
 //!
@@ -21,6 +21,7 @@
 
 mod bucket;
 mod error;
+mod events;
 mod people;
 mod place;
 mod plans;
@@ -37,6 +38,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::bucket::{BucketAddress, BucketHttp, BucketName, BucketPrefix, Secret};
 pub use self::error::{ConfigError, Effective, Origin};
+pub use self::events::{EventsAck, EventsUrl};
 pub use self::people::{NamesIssuer, PlanChanges, SignUp, SmtpUrl, StatusPage};
 pub use self::place::{BackupPlace, InvalidBackupPlace};
 use self::plans::plan_number_names;
@@ -74,7 +76,9 @@ impl Config {
             .collect();
         let settings = Self::defaults().into_iter().map(|(name, _)| name).collect();
         let source = Source { environment: &environment, file, table, settings, plan_numbers: plan_number_names() };
-        Self::build(source, common, server)
+        let config = Self::build(source, common, server)?;
+        config.check_places()?;
+        Ok(config)
     }
 
     /// What the configuration file `file` says by itself.
@@ -122,9 +126,43 @@ impl Config {
         }
     }
 
-    /// Whether a password is in the list of processes, where everybody on the machine can read it: one in a flag.
-    pub fn is_password_in_a_flag(&self) -> bool {
-        let is_a_flag = |one: &Effective| one.name == "database_url" && matches!(one.origin, Origin::Flag(_));
-        self.postgres_url().is_some_and(PostgresUrl::has_password) && self.effective.iter().any(is_a_flag)
+    /// The settings with a password that is in the list of processes, where everybody on the machine can read it: one in a flag.
+    pub fn passwords_in_flags(&self) -> Vec<&'static str> {
+        let is_a_flag =
+            |name: &str| self.effective.iter().any(|one| one.name == name && matches!(one.origin, Origin::Flag(_)));
+        let has_password = [
+            ("database_url", self.postgres_url().is_some_and(PostgresUrl::has_password)),
+            ("events_url", self.events_url.as_ref().is_some_and(EventsUrl::has_password)),
+        ];
+        has_password.into_iter().filter(|(name, is_in)| *is_in && is_a_flag(name)).map(|(name, _)| name).collect()
+    }
+
+    /// Where what is stored may be together.
+    ///
+    /// | metadata | events | |
+    /// |---|---|---|
+    /// | SQLite | data directory | one machine |
+    /// | PostgreSQL | data directory | one machine, and a database that others look after |
+    /// | PostgreSQL | ClickHouse | the same, for more events than one machine holds |
+    /// | SQLite | ClickHouse | refused: what ClickHouse cannot keep is in PostgreSQL |
+    fn check_places(&self) -> Result<(), ConfigError> {
+        if self.events_url.is_none() {
+            return Ok(());
+        }
+        let refuse = |name: &str, why: &str| {
+            let origin = self.effective.iter().find(|one| one.name == name).map(|one| one.origin.clone());
+            let (name, origin) = (name.to_owned(), origin.unwrap_or(Origin::Default));
+            Err(ConfigError::Invalid { name, origin, why: why.to_owned() })
+        };
+        if self.postgres_url().is_none() {
+            let why = "events in ClickHouse need metadata in PostgreSQL: set database_url to postgres://…";
+            return refuse("events_url", why);
+        }
+        if self.backup_dir.is_some() {
+            let why = "backups have the events of a data directory, and not those of ClickHouse, which are backed up with the means of \
+                       ClickHouse: take backup_dir out";
+            return refuse("backup_dir", why);
+        }
+        Ok(())
     }
 }

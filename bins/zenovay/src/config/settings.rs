@@ -9,6 +9,7 @@ use zenovay_domain::{Plan, PlanTable};
 
 use super::bucket::{BucketAddress, BucketHttp, BucketName, BucketPrefix, Secret};
 use super::error::{ConfigError, Effective};
+use super::events::{EventsAck, EventsUrl};
 use super::people::{NamesIssuer, PlanChanges, SignUp, SmtpUrl, StatusPage};
 use super::place::BackupPlace;
 use super::plans::read_plans;
@@ -100,6 +101,8 @@ settings! {
         data_dir: PathBuf = PathBuf::from("data"), "DIR";
         /// Database of users, teams, websites and keys: sqlite://PATH, or postgres://USER:PASSWORD@HOST/DATABASE, best set as a variable or in the file [default: zenovay.db in the data directory]
         database_url: Option<DatabaseUrl> = None, "URL";
+        /// ClickHouse servers that events are in: clickhouse://USER:PASSWORD@HOST:8123/DATABASE; needs database_url in PostgreSQL; best set as a variable or in the file [default: none, the data directory]
+        events_url: Option<EventsUrl> = None, "URL";
     }
     server {
         /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8080]
@@ -214,6 +217,10 @@ settings! {
         alert_webhook_url: Option<WebhookUrl> = None, "URL";
         /// Secret with which they are signed; best set as a variable or in the file [default: none, they are not signed]
         alert_webhook_secret: Option<Secret> = None, "SECRET";
+        /// When events that go to ClickHouse are acknowledged: spooled (on the disk of this machine) or stored (ClickHouse has them) [default: spooled]
+        events_ack: EventsAck = EventsAck::Spooled, "WHEN";
+        /// Maximum size of events that wait for ClickHouse, in bytes; beyond it events are refused with 503 [default: 10737418240, 10 GiB]
+        spool_bytes: Number<1_048_576, 0x4_0000_0000_0000> = Number(10 << 30), "BYTES";
         /// Number of recent events that are held in memory before they are written into a segment file [default: 131072]
         seal_rows: Number<1, 262_144> = Number(131_072), "N";
         /// Age at which recent events are written into a segment file even when they are few, in seconds [default: 3600]

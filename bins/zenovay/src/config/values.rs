@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use zenovay_domain::Plan;
 
 use super::bucket::{BucketAddress, BucketHttp, BucketName, BucketPrefix, Secret};
+use super::events::{EventsAck, EventsUrl};
 use super::people::{NamesIssuer, PlanChanges, SignUp, SmtpUrl, StatusPage};
 use super::place::BackupPlace;
 use super::postgres::PostgresUrl;
@@ -239,6 +240,17 @@ macro_rules! choice {
     };
 }
 
+impl Setting for EventsUrl {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::read(text)
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        self.shown().into()
+    }
+}
+
+choice!(EventsAck, EventsAck::Spooled = "spooled", EventsAck::Stored = "stored");
 choice!(LogFormat, LogFormat::Text = "text", LogFormat::Json = "json");
 impl Setting for SmtpUrl {
     fn from_text(text: &str) -> Result<Self, String> {

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use zenovay_domain::Timestamp;
-use zenovay_events::StoreStats;
+use zenovay_events::{DeliveryStats, StoreStats};
 use zenovay_ingest::{AGENTS_AS_OF, GeoDatabase};
 
 use super::{Patient, Problem, Seen, WITHIN, counted, reading, some};
@@ -31,6 +31,9 @@ pub(super) fn segments(patient: &Patient<'_>) -> Seen {
         let all = counted(stats.segments, "file");
         return Seen::problem(Problem::SegmentDamaged, format!("{} of {all}: {}.", damages.len(), some(&damages)));
     }
+    if let Some(delivery) = stats.delivery {
+        return judge_delivery(&delivery, stats.segment_rows);
+    }
     Seen::ok(format!(
         "{} with {}, none known to be damaged.",
         counted(stats.segments, "file"),
@@ -42,7 +45,25 @@ pub(super) fn merges(patient: &Patient<'_>) -> Seen {
     patient.server.map_or_else(Seen::without_server, |server| judge_merges(&server.events.stats()))
 }
 
+/// What is told of events in ClickHouse, whose files are not ours to look at.
+fn judge_delivery(delivery: &DeliveryStats, rows: u64) -> Seen {
+    let waiting = match delivery.batches {
+        1 => "1 batch".to_owned(),
+        batches => format!("{batches} batches"),
+    };
+    if !delivery.is_reachable {
+        let since = delivery.oldest.map_or_else(String::new, |oldest| format!(" since {oldest}"));
+        return Seen::not_checked(format!(
+            "ClickHouse does not take what it is sent, or cannot be reached: {waiting} of events wait in the spool{since}."
+        ));
+    }
+    Seen::ok(format!("{} in ClickHouse; {waiting} on the way.", counted(rows, "row")))
+}
+
 fn judge_merges(stats: &StoreStats) -> Seen {
+    if stats.delivery.is_some() {
+        return Seen::ok("Files of events are those of ClickHouse, which merges them.");
+    }
     let words = format!("{} in {}.", counted(stats.segment_rows, "row"), counted(stats.segments, "file"));
     if stats.segments > SEGMENTS_MAX + stats.segment_rows / ROWS_OF_A_FILE {
         return Seen::problem(Problem::MergesBehind, words);

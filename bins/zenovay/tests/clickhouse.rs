@@ -1,0 +1,244 @@
+//! The program with its events in real servers of ClickHouse and its metadata in a real PostgreSQL: what nodes share, the server and the
+//! commands, an outage, and servers of both kinds that are killed under load.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
+#[path = "../../../crates/events-clickhouse/tests/common/servers.rs"]
+#[allow(dead_code, reason = "the tests of the store use the rest")]
+mod clickhouse;
+#[path = "../../../crates/store/tests/common/postgres.rs"]
+#[allow(dead_code, reason = "the tests of the store use the rest")]
+mod postgres;
+mod process;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use process::{Load, Server, Site, assert_exactly_once, pageview};
+use serde_json::Value;
+use zenovay_events_clickhouse::{Config, shared_tests};
+
+shared_tests!({
+    let url = postgres::database();
+    move || zenovay::backends::shared_in(&url).unwrap()
+});
+
+/// The URL of events on these servers, which nobody has used yet.
+fn events_url(config: &Config) -> String {
+    let hosts: Vec<&str> = config.shards.iter().map(|url| url.trim_start_matches("http://")).collect();
+    let (user, password) = (&config.user, &config.password);
+    format!("clickhouse://{user}:{password}@{}/{}?cluster=tests", hosts.join(","), config.database)
+}
+
+fn settings(config: &Config) -> String {
+    format!("database_url = \"{}\"\nevents_url = \"{}\"", postgres::database(), events_url(config))
+}
+
+fn site(directory: &Path, settings: &str) -> Site {
+    Site::create(&directory.join("data"), directory, settings)
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(120), "{what}: it does not come");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+/// The number of a metric.
+fn metric(server: &Server, name: &str) -> Option<f64> {
+    let page = server.metrics();
+    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.map(|number| number.parse().unwrap())
+}
+
+fn delivered(server: &Server) {
+    until("delivery", || metric(server, "zenovay_spool_batches") == Some(0.0));
+}
+
+fn hit(server: &Server, site: &Site, path: &str, session: &str) -> u16 {
+    let to = format!("/e/{}", site.tracking_code);
+    server.connect().request("POST", &to, &[], &pageview("example.com", path, session)).unwrap().status
+}
+
+fn status(server: &Server, path: &str, key: &str) -> (u16, String) {
+    let answer = server.connect().request("GET", path, &[("X-API-Key", key)], "").unwrap();
+    assert!(answer.status != 503 || answer.headers.contains_key("retry-after"), "a 503 says when to come back");
+    assert!(!answer.body.contains("secret-of-nobody"), "{}", answer.body);
+    (answer.status, answer.body)
+}
+
+/// The rows of each path on the servers.
+fn stored(config: &Config) -> HashMap<String, u64> {
+    let mut stored = HashMap::new();
+    for shard in &config.shards {
+        let asked = format!("SELECT page, count() FROM {}.events GROUP BY page", config.database);
+        for line in clickhouse::execute(shard, &asked).lines() {
+            let (path, rows) = line.split_once('\t').unwrap();
+            *stored.entry(path.to_owned()).or_default() += rows.parse::<u64>().unwrap();
+        }
+    }
+    stored
+}
+
+/// Sabotage: take SQLite for what is shared, show the password, or back up a spool as if it were all events.
+#[test]
+fn a_server_and_commands_use_clickhouse() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = clickhouse::config();
+    let settings = settings(&config);
+    let site = site(directory.path(), &settings);
+    let server = site.serve();
+    assert_eq!(hit(&server, &site, "/", "session-1"), 200);
+    assert_eq!(hit(&server, &site, "/pricing", "session-1"), 200);
+    delivered(&server);
+    assert_eq!(server.views_by_path(&site.website_id, &site.key), stored(&config));
+    assert_eq!(stored(&config).len(), 2);
+    assert_eq!(status(&server, "/readyz", "").0, 200);
+    assert_eq!(metric(&server, "zenovay_clickhouse_reachable"), Some(1.0));
+    assert!(metric(&server, "zenovay_spool_bytes").unwrap() > 0.0);
+    let checked: Value = serde_json::from_slice(&site.run(&["check", "--json"], "").stdout).unwrap();
+    assert_eq!(checked["events"]["clickhouse_rows"], 2, "{checked}");
+    let refused = site.run(&["backup", directory.path().join("backups").to_str().unwrap()], "");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("backed up with the means of ClickHouse"), "{told}");
+    let shown = String::from_utf8(site.run(&["config"], "").stdout).unwrap();
+    assert!(shown.contains("clickhouse://app:***@") && !shown.contains("secret-of-nobody"), "{shown}");
+
+    // The session goes on.
+    let (ended, log) = server.terminate_with_log();
+    assert!(ended.success() && !log.contains("secret-of-nobody"), "{log}");
+    let server = site.serve();
+    assert_eq!(hit(&server, &site, "/last", "session-1"), 200);
+    delivered(&server);
+    let analytics = format!("/api/external/v1/analytics/{}?range=24h", site.website_id);
+    let summary = server.get(&analytics, &site.key)["data"]["summary"].clone();
+    assert_eq!((summary["pageviews"].as_u64(), summary["sessions"].as_u64()), (Some(3), Some(1)), "{summary}");
+
+    // Without the setting the events would be in no answer.
+    drop(server);
+    let without = std::fs::read_to_string(&site.config).unwrap().replace("events_url", "# events_url");
+    std::fs::write(&site.config, without).unwrap();
+    let refused = site.run(&["serve", "--listen", "127.0.0.1:0"], "");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("events_url is not set"), "{told}");
+}
+
+/// Sabotage: let one of the combinations pass.
+#[test]
+fn combinations_that_cannot_be_are_refused_in_words() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().join("data");
+    let of_sqlite = Site::create(&data_dir, directory.path(), "");
+    let url = events_url(&clickhouse::config());
+    let refusal = |arguments: &[&str]| {
+        let output = of_sqlite.run(arguments, "");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && !told.contains("secret-of-nobody"), "{told}");
+        told
+    };
+    let told = refusal(&["website", "list", "--events-url", &url]);
+    assert!(told.contains("events_url") && told.contains("need metadata in PostgreSQL"), "{told}");
+    let database = postgres::database();
+    let with = ["serve", "--listen", "127.0.0.1:0", "--events-url", &url, "--database-url", &database];
+    let told = refusal(&[&with[..], &["--backup-dir", "/nowhere"]].concat());
+    assert!(told.contains("backup_dir") && told.contains("means of"), "{told}");
+    // A server was here, with events.
+    let server = of_sqlite.serve();
+    assert_eq!(hit(&server, &of_sqlite, "/", "session-1"), 200);
+    drop(server);
+    let moved = of_sqlite.run(&["move", "--to", &database], "");
+    assert!(moved.status.success(), "{}", String::from_utf8_lossy(&moved.stderr));
+    let told = refusal(&with);
+    assert!(told.contains("has 1 events and heartbeats, which are in no answer while events_url is set"), "{told}");
+}
+
+/// Sabotage: refuse to start, or hits, while ClickHouse is away; answer questions with zero; lose what waits.
+#[test]
+fn an_outage_of_clickhouse_stops_questions_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut shards = clickhouse::start(2);
+    let config = clickhouse::config_of(&shards);
+    let site = site(directory.path(), &settings(&config));
+    let server = site.serve();
+    assert_eq!(hit(&server, &site, "/before", "session-1"), 200);
+    delivered(&server);
+    shards.iter_mut().for_each(clickhouse::Server::crash);
+    assert_eq!(hit(&server, &site, "/during", "session-1"), 200);
+    until("it is told", || metric(&server, "zenovay_clickhouse_reachable") == Some(0.0));
+    assert!(metric(&server, "zenovay_spool_batches").unwrap() >= 1.0);
+    let analytics = format!("/api/external/v1/analytics/{}?range=24h", site.website_id);
+    let (code, body) = status(&server, &analytics, &site.key);
+    assert_eq!(code, 503, "{body}");
+    assert_eq!(status(&server, "/readyz", "").0, 200, "events are stored");
+    let log = server.log_with("ClickHouse does not take what it is sent");
+    assert!(!log.contains("secret-of-nobody"), "{log}");
+    drop(server);
+
+    let server = site.serve();
+    assert_eq!(hit(&server, &site, "/after-a-restart", "session-1"), 200);
+    assert_eq!(status(&server, &analytics, &site.key).0, 503);
+    shards.iter_mut().for_each(clickhouse::Server::start_again);
+    until("it is back", || metric(&server, "zenovay_clickhouse_reachable") == Some(1.0));
+    delivered(&server);
+    let paths = ["/before", "/during", "/after-a-restart"];
+    assert_eq!(stored(&config), paths.map(|path| (path.to_owned(), 1)).into());
+    assert_eq!(server.views_by_path(&site.website_id, &site.key), stored(&config));
+}
+
+/// As many rounds as `KILLS` says, 20 when it says nothing.
+///
+/// Sabotage: acknowledge before the spool has it, or begin a delivery anew after a restart.
+#[test]
+fn what_is_acknowledged_is_stored_once_whoever_is_killed() {
+    let kills = std::env::var("KILLS").map_or(20, |count| count.parse().expect("KILLS is a number"));
+    let directory = tempfile::tempdir().unwrap();
+    let mut shards = clickhouse::start(2);
+    let config = clickhouse::config_of(&shards);
+    let site = site(directory.path(), &settings(&config));
+    let mut server = site.serve();
+    let (mut acknowledged, mut sent) = (Vec::new(), Vec::new());
+    let mut random = 7u64;
+    for round in 0..kills {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let (who, hits) = ((random >> 33) % 4, 5 + (random >> 40) as usize % 60);
+        let load = Load::start(&server, &site.tracking_code, "example.com", &format!("round-{round}"), 4);
+        load.wait_until("hits", |load| load.acknowledged().len() >= hits);
+        match who {
+            // The program.
+            0 | 1 => {
+                server.kill();
+                let (of_round, sent_of_round) = load.finish();
+                acknowledged.extend(of_round);
+                sent.extend(sent_of_round);
+                server = site.serve();
+                continue;
+            }
+            // One of the others, and the program with it.
+            2 => {
+                shards[round % 2].crash();
+                load.wait_until("hits during the outage", |load| load.acknowledged().len() >= hits + 20);
+                server.kill();
+                shards[round % 2].start_again();
+                let (of_round, sent_of_round) = load.finish();
+                acknowledged.extend(of_round);
+                sent.extend(sent_of_round);
+                server = site.serve();
+                continue;
+            }
+            _ => {
+                shards[round % 2].crash();
+                load.wait_until("hits during the outage", |load| load.acknowledged().len() >= hits + 20);
+                shards[round % 2].start_again();
+            }
+        }
+        let (of_round, sent_of_round) = load.finish();
+        acknowledged.extend(of_round);
+        sent.extend(sent_of_round);
+    }
+    delivered(&server);
+    assert!(acknowledged.len() > kills * 5);
+    assert_exactly_once(&acknowledged, &stored(&config), &sent);
+}
