@@ -327,5 +327,31 @@ pub fn count_in_clickhouse(url: &EventsUrl) -> Result<Option<u64>, CopyFailure> 
     return Err(format!("{url:?} cannot be asked: {WITHOUT_CLICKHOUSE}").into());
 }
 
+/// What was looked at of servers of ClickHouse.
+#[derive(Debug)]
+pub struct Examined {
+    /// What.
+    pub check: String,
+    /// Whether all is well.
+    pub is_well: bool,
+    /// What was seen.
+    pub seen: String,
+}
+
+/// Looks whether the servers at `url` do what is relied on: writes some rows of a website that nobody has, and removes them.
+///
+/// # Errors
+/// When they cannot be looked at.
+pub fn examine_clickhouse(url: &EventsUrl) -> Result<Vec<Examined>, CopyFailure> {
+    #[cfg(feature = "clickhouse")]
+    {
+        let nobody = zenovay_domain::WebsiteId::from_random_bytes(rand::random());
+        let examined = zenovay_events_clickhouse::examine(url.config(), nobody)?.into_iter();
+        Ok(examined.map(|one| Examined { check: one.check, is_well: one.is_well, seen: one.seen }).collect())
+    }
+    #[cfg(not(feature = "clickhouse"))]
+    return Err(format!("{url:?} cannot be looked at: {WITHOUT_CLICKHOUSE}").into());
+}
+
 #[cfg(not(feature = "clickhouse"))]
 const WITHOUT_CLICKHOUSE: &str = "this zenovay was built without ClickHouse";

@@ -107,6 +107,12 @@ fn a_server_and_commands_use_clickhouse() {
     let shown = String::from_utf8(site.run(&["config"], "").stdout).unwrap();
     assert!(shown.contains("clickhouse://app:***@") && !shown.contains("secret-of-nobody"), "{shown}");
 
+    let examined: Value = serde_json::from_slice(&site.run(&["doctor", "--events", "--json"], "").stdout).unwrap();
+    let checks = examined["checks"].as_array().unwrap();
+    assert_eq!(checks.len(), 9, "{examined}");
+    assert!(checks.iter().all(|check| check["state"] == "ok"), "{examined}");
+    assert_eq!(stored(&config).len(), 2, "it leaves nothing");
+
     // The session goes on.
     let (ended, log) = server.terminate_with_log();
     assert!(ended.success() && !log.contains("secret-of-nobody"), "{log}");

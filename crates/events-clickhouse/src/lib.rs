@@ -9,6 +9,7 @@ mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod delivery;
+mod doctor;
 mod error;
 mod inner;
 mod plan;
@@ -21,6 +22,7 @@ mod store;
 mod tables;
 
 pub use config::Config;
+pub use doctor::{Examined, examine};
 pub use error::{OpenError, ServerError};
 pub use shared::{Claim, Shared, SharedError};
 pub use store::ClickHouseStore;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-use clickhouse::Row;
+use clickhouse::{Row, RowOwned, RowRead};
 use serde::Deserialize;
 use zenovay_domain::{
     Event, EventFlags, SESSION_MAX_MS, SessionId, SessionSpan, TimeRange, Timestamp, VisitorId, WebsiteId,
@@ -22,7 +22,7 @@ use crate::sql::{Text, int64, uuid, within};
 use crate::{Config, OpenError, ServerError};
 
 /// How often is looked whether rows are removed.
-const LOOK: Duration = Duration::from_millis(20);
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
 /// So many of the last rows are read at most to find the sessions that had an event last.
 const ROWS_READ: u64 = 1 << 20;
 
@@ -334,6 +334,23 @@ impl Tables {
     pub(crate) fn rows(&self, time: Duration) -> Result<u64, QueryError> {
         let budget = Budget::new(time, usize::MAX);
         self.servers.ask_one(&format!("SELECT count() FROM {}", self.all()), &budget)
+    }
+
+    /// The rows of a statement on one server, which needs no database.
+    pub(crate) fn rows_of<T>(&self, shard: usize, statement: &str) -> Result<Vec<T>, ServerError>
+    where
+        T: RowOwned + RowRead + Send + 'static,
+    {
+        self.servers.rows(shard, statement, &[("database", "default")])
+    }
+
+    /// Runs a statement on one server.
+    pub(crate) fn execute(&self, shard: usize, statement: &str, options: &[(&str, &str)]) -> Result<(), ServerError> {
+        self.servers.execute(shard, statement, options)
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.servers.config
     }
 
     pub(crate) fn patience(&self) -> Duration {

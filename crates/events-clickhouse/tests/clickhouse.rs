@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config as Cases, TestRunner};
 use zenovay_domain::{Dimension, Event, EventKind, SessionId, TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::NewEvent;
-use zenovay_events_clickhouse::{OpenError, Tables};
+use zenovay_events_clickhouse::{Config, OpenError, Tables, examine};
 use zenovay_query::random::{EPOCH_MS, Sessions, impossible_totals};
 use zenovay_query::{Budget, Query, QueryError, Question, oracle};
 
@@ -187,6 +187,38 @@ fn a_question_ends_with_its_budget_and_with_the_servers() {
     assert!(tables.write("another", 100, &batch).is_err());
     drop(shards.pop());
     assert!(matches!(ask(&Budget::unlimited()), Err(QueryError::Unavailable(_))));
+}
+
+/// Sabotage: believe a server that it remembers batches, or leave the rows that were tried with.
+#[test]
+fn servers_that_do_not_do_what_is_relied_on_are_told_of() {
+    let config = servers::config();
+    let faults = |config: &Config| {
+        let examined = examine(config.clone(), website(9)).unwrap();
+        let faults = examined.iter().filter(|one| !one.is_well).map(|one| format!("{}: {}", one.check, one.seen));
+        (examined.len(), faults.collect::<Vec<String>>())
+    };
+    let (_, missing) = faults(&config);
+    assert!(missing.len() == 2 && missing[0].contains("there is none"), "{missing:?}");
+    let tables = Tables::open(config.clone()).unwrap();
+    assert_eq!(faults(&config), (9, Vec::new()));
+    assert_eq!(tables.count(website(9), TimeRange::ALL).unwrap(), 0);
+
+    let (database, url) = (&config.database, &config.shards[1]);
+    let forget = |window: u64| {
+        servers::execute(
+            url,
+            &format!("ALTER TABLE {database}.events MODIFY SETTING non_replicated_deduplication_window = {window}"),
+        );
+    };
+    forget(0);
+    let (_, found) = faults(&config);
+    assert!(found.len() == 1 && found[0].contains("it does not remember batches"), "{found:?}");
+    forget(100);
+    let mut other = config.clone();
+    other.shards.pop();
+    let (_, found) = faults(&other);
+    assert!(found.iter().any(|fault| fault.contains("it has 2 shards, and events_url names 1")), "{found:?}");
 }
 
 /// Sabotage: close the connection and do not tell the servers.

@@ -8,6 +8,8 @@ use zenovay_store::Metadata;
 
 use super::context;
 use super::output::{Failure, Output, plain};
+use crate::backends;
+use crate::causes::with_causes;
 use crate::config::Config;
 use crate::control::{self, Answer, Request};
 use crate::data_dir;
@@ -18,9 +20,16 @@ pub(super) struct DoctorArgs {
     /// A page to check the tag on, such as https://example.com/. It is fetched, when it is on the public internet.
     #[arg(value_name = "URL")]
     page: Option<String>,
+    /// Look at the ClickHouse servers of events_url instead: versions, tables, cluster; writes some rows of no website through each of
+    /// them, twice, and removes them.
+    #[arg(long, conflicts_with = "page")]
+    events: bool,
 }
 
 pub(super) fn run(args: DoctorArgs, config: &Config, output: &mut Output) -> Result<(), Failure> {
+    if args.events {
+        return examine_events(config, output);
+    }
     let is_held = data_dir::refuse_held(&config.data_dir).is_err();
     let asked = is_held.then(|| control::ask(&config.data_dir, &Request::Doctor { page: args.page.clone() }));
     let report = match asked {
@@ -34,6 +43,29 @@ pub(super) fn run(args: DoctorArgs, config: &Config, output: &mut Output) -> Res
         output.fail_afterwards(Failure::new(format_args!("{}: {}", number(faults.len(), "fault"), faults.join(", "))));
     } else if !names(&report, Finding::Warning).is_empty() {
         output.done_in_part();
+    }
+    Ok(())
+}
+
+/// Looks at the servers that events are in.
+fn examine_events(config: &Config, output: &mut Output) -> Result<(), Failure> {
+    let Some(url) = &config.events_url else {
+        return Err(Failure::usage("--events looks at the servers of events_url, which is not set"));
+    };
+    let examined = backends::examine_clickhouse(url).map_err(|error| Failure::new(with_causes(&*error)))?;
+    let checks: Vec<Value> = examined
+        .iter()
+        .map(|one| json!({ "check": one.check, "state": if one.is_well { "ok" } else { "fault" }, "seen": one.seen }))
+        .collect();
+    output.result(&json!({ "checks": checks }), || {
+        let line = |one: &backends::Examined| {
+            format!("  {:5}  {}: {}\n", if one.is_well { "ok" } else { "fault" }, one.check, one.seen)
+        };
+        examined.iter().map(line).collect()
+    });
+    let faults = examined.iter().filter(|one| !one.is_well).count();
+    if faults > 0 {
+        output.fail_afterwards(Failure::new(number(faults, "fault")));
     }
     Ok(())
 }
