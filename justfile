@@ -74,7 +74,7 @@ test-rust:
 
 # Events on two real servers of ClickHouse, which the tests start and end: the store, and the program with it. What is tested on PostgreSQL is in test-rust.
 test-databases:
-    PROPTEST_CASES=16 node scripts/steady.mjs cargo --workspace --features {{features}},zenovay/servers,zenovay-events-clickhouse/servers --locked --test clickhouse
+    PROPTEST_CASES=16 node scripts/steady.mjs cargo --workspace --features {{features}} --locked --test clickhouse
 
 # Of test-rust, the metadata on a real PostgreSQL, which the tests start and end: the store, and the program with it.
 test-postgres:
@@ -82,11 +82,11 @@ test-postgres:
 
 # Many more random questions about events on two servers of ClickHouse: about half an hour.
 test-clickhouse QUESTIONS="10000":
-    QUESTIONS={{QUESTIONS}} cargo test --package zenovay-events-clickhouse --features servers --locked --test clickhouse every_answer
+    QUESTIONS={{QUESTIONS}} cargo test --package zenovay-events-clickhouse --locked --test clickhouse every_answer
 
 # A thousand rounds each of lost answers and of servers that are killed, between the program and ClickHouse: an hour or two.
 test-delivery ROUNDS="1000":
-    DELIVERY_ROUNDS={{ROUNDS}} KILLS={{ROUNDS}} cargo test --workspace --features {{features}},zenovay/servers,zenovay-events-clickhouse/servers \
+    DELIVERY_ROUNDS={{ROUNDS}} KILLS={{ROUNDS}} cargo test --workspace --features {{features}} \
         --locked --test clickhouse stored_once -- --nocapture
 
 # Every library crate packaged as for a registry, built from its package, and used by the programs in examples/.
