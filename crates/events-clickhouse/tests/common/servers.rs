@@ -139,7 +139,7 @@ fn spawn(python: &Path, port: u16, http: &[u16], native: &[u16]) -> Server {
 
 fn launch(python: &Path, dir: &Path) -> Child {
     let output = fs::File::create(dir.join("output")).unwrap();
-    let launcher = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/serve.py");
+    let launcher = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/events-clickhouse/tests/common/serve.py");
     let mut command = Command::new(python);
     command.arg(launcher).arg(dir).stdin(Stdio::piped()).stderr(output.try_clone().unwrap()).stdout(output);
     command.spawn().unwrap()
