@@ -94,8 +94,9 @@ pub enum AppendOutcome {
     KeyReused,
 }
 
-/// Why an append was not acknowledged. No event of the append is stored, then or later, with one exception: whether those
-/// that met the failure itself are stored after [`AppendError::Poisoned`] is only known after the restart.
+/// Why an append was not acknowledged. No event of the append is stored, then or later, with two exceptions: whether those
+/// that met the failure itself are stored after [`AppendError::Poisoned`] is only known after the restart, and after
+/// [`AppendError::NotDelivered`] they are stored later.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppendError {
@@ -111,6 +112,9 @@ pub enum AppendError {
     /// A write or fsync failed before. Nothing can be stored until the process is restarted.
     #[error("the log failed and is closed until restart")]
     Poisoned,
+    /// The events are durable here, and are not where they are to be stored yet: that took too long. They are stored there later.
+    #[error("the events are not delivered yet")]
+    NotDelivered,
     /// The store is shutting down.
     #[error("the store is shutting down")]
     ShuttingDown,

@@ -66,6 +66,7 @@ impl fmt::Display for AppendRefused {
             AppendError::QueueFull | AppendError::Busy => "soon",
             AppendError::DiskFull => "when there is space",
             AppendError::Poisoned => "after a restart, when they are not stored then",
+            AppendError::NotDelivered => "with a key alone: they are stored later",
             AppendError::ShuttingDown => "when the store is open again",
             AppendError::Sessions(_) => "when those that are wrong are put right or taken out",
             AppendError::NoCaptureSink => "to another store",

@@ -51,7 +51,8 @@ const SYNC_AFTER: Duration = Duration::from_secs(60);
 pub enum Acknowledged {
     /// When it is durable in the spool.
     WhenSpooled,
-    /// When it is delivered. Those that wait for longer than the patience of the spool are told that they may be stored.
+    /// When it is delivered. Those that wait for longer than the patience of the spool are told
+    /// [`AppendError::NotDelivered`].
     WhenDelivered,
 }
 

@@ -348,6 +348,9 @@ impl From<AppendError> for ApiError {
             AppendError::Poisoned => {
                 Self::unavailable("Events cannot be stored until the server is restarted", OPERATOR_S)
             }
+            AppendError::NotDelivered => {
+                Self::unavailable("The events wait for the event store, and are stored later", LATER_S)
+            }
             AppendError::ShuttingDown => Self::unavailable("The server is shutting down", LATER_S),
             // Sessions are made here: sent again they would be refused again.
             AppendError::Sessions(_) => {
@@ -588,6 +591,7 @@ mod tests {
             AppendError::DiskFull,
             AppendError::Busy,
             AppendError::Poisoned,
+            AppendError::NotDelivered,
             AppendError::ShuttingDown,
         ] {
             assert_eq!(status(&error.clone().into()), 503, "{error}");

@@ -189,9 +189,9 @@ fn an_append_waits_for_its_delivery() {
     spool.delivered(&delivery).unwrap();
     assert_eq!(first.wait().unwrap(), [AppendOutcome::Stored]);
     let second = second.try_wait().unwrap_err();
-    // It stays in the log, and nobody knows what becomes of it.
+    // It stays in the log.
     spool.stop();
-    assert_eq!(second.wait().unwrap_err().reason, AppendError::Poisoned);
+    assert_eq!(second.wait().unwrap_err().reason, AppendError::NotDelivered);
 }
 
 /// Sabotage: forget the sessions of what waits when the spool is opened, or what it is told.

@@ -97,7 +97,7 @@ impl Writer {
             self.give_up_waiting(Instant::now());
         }
         for waiting in self.waiting.drain(..) {
-            waiting.job.refuse(AppendError::Poisoned);
+            waiting.job.refuse(AppendError::NotDelivered);
         }
         let _ = self.with_log(Log::checkpoint_all);
     }
@@ -202,10 +202,10 @@ impl Writer {
         }
     }
 
-    /// Tells those that waited for long enough that their events may be stored.
+    /// Tells those that waited for long enough that their events are stored later.
     fn give_up_waiting(&mut self, now: Instant) {
         while let Some(waiting) = self.waiting.pop_front_if(|waiting| waiting.until <= now) {
-            waiting.job.refuse(AppendError::Poisoned);
+            waiting.job.refuse(AppendError::NotDelivered);
         }
     }
 
