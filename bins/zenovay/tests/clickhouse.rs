@@ -31,7 +31,8 @@ fn events_url(config: &Config) -> String {
 }
 
 fn settings(config: &Config) -> String {
-    format!("database_url = \"{}\"\nevents_url = \"{}\"", postgres::database(), events_url(config))
+    let limits = "tracking_requests_per_10s = 1000000\ntracking_requests_per_hour = 1000000";
+    format!("database_url = \"{}\"\nevents_url = \"{}\"\n{limits}", postgres::database(), events_url(config))
 }
 
 fn site(directory: &Path, settings: &str) -> Site {

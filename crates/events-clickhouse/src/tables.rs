@@ -385,7 +385,7 @@ pub fn count_all(config: Config) -> Result<Option<u64>, OpenError> {
         let database = &servers.config.database;
         let failed = |source| OpenError::Server { server: servers.config.shards[shard].clone(), source };
         let asked = format!(
-            "SELECT sum(total_rows) FROM system.tables WHERE database = {} AND name = 'events' HAVING count() > 0",
+            "SELECT sum(ifNull(total_rows, 0)) FROM system.tables WHERE database = {} AND name = 'events' HAVING count() > 0",
             Text(database)
         );
         let counted: Vec<u64> = servers.rows(shard, &asked, &[("database", "default")]).map_err(failed)?;
