@@ -291,6 +291,7 @@ fn open_clickhouse(
     };
     settings.captures = Some(captures);
     settings.observer = Some(Arc::new(StoreObserver));
+    tracing::info!(url = url.shown(), "events are in ClickHouse");
     let store = ClickHouseStore::open(url.config(), Arc::new(shared), settings, clock);
     Ok(Arc::new(store.map_err(|error| failed(error.into()))?))
 }

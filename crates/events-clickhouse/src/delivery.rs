@@ -135,6 +135,7 @@ impl Deliverer {
                 if erasure.visitor.is_none() {
                     inner.forget(erasure.website)?;
                 }
+                inner.count_rows();
                 inner.spool.erased(erasure.id)?;
                 self.erasing.remove(&erasure.id);
             }
@@ -185,6 +186,7 @@ pub(crate) fn prepare(inner: &Inner) -> Result<(), DeliveryError> {
     inner.tables.prepare()?;
     inner.shared.raise(inner.tables.next_arrival()?)?;
     inner.spool.learn(inner.tables.known_sessions()?)?;
+    inner.rows.store(inner.tables.rows()?, Ordering::Relaxed);
     inner.health().is_prepared = true;
     Ok(())
 }
@@ -213,11 +215,13 @@ fn deliver(inner: &Inner, delivery: &Delivery) -> Result<(), DeliveryError> {
     }
     let rows = delivery.events.iter().filter(|(arrival, _)| !left_out.contains(arrival));
     let rows: Vec<NewRow> = rows.map(|(arrival, new)| NewRow::new(new, *arrival)).collect();
+    let count = rows.len() as u64;
     inner.tables.write_rows(&delivery.token, rows).inspect_err(|error| {
         if error.was_sent {
             inner.spool.may_be_stored();
         }
     })?;
+    inner.rows.fetch_add(count, Ordering::Relaxed);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! What the threads of the store share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use zenovay_domain::{Clock, Timestamp, WebsiteId};
@@ -24,7 +24,7 @@ pub(crate) struct Inner {
     /// Before which instant the events of a website are hidden, as the ledger says.
     pub(crate) hidden: RwLock<HashMap<WebsiteId, Timestamp>>,
     health: Mutex<Health>,
-    /// How many rows there were when they were counted last.
+    /// How many rows there are, but for those that were removed a moment ago.
     pub(crate) rows: AtomicU64,
     /// Whether what waits is delivered before the thread ends.
     pub(crate) is_draining: AtomicBool,
@@ -79,6 +79,13 @@ impl Inner {
     /// Before which instant the events of `website` are hidden.
     pub(crate) fn since(&self, website: WebsiteId) -> Option<Timestamp> {
         self.hidden.read().unwrap_or_else(PoisonError::into_inner).get(&website).copied()
+    }
+
+    /// Counts the rows, for figures, which wait for nobody.
+    pub(crate) fn count_rows(&self) {
+        if let Ok(rows) = self.tables.rows() {
+            self.rows.store(rows, Ordering::Relaxed);
+        }
     }
 
     /// Makes `changed` the ledger, for good.

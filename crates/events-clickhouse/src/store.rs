@@ -121,9 +121,6 @@ impl ClickHouseStore {
     }
 }
 
-/// How long figures wait for the servers to count.
-const COUNTING: Duration = Duration::from_secs(2);
-
 /// What waits of a session.
 struct Waiting {
     visitor: VisitorId,
@@ -252,6 +249,7 @@ impl EventStore for ClickHouseStore {
             let mut changed = ledger.clone();
             changed.removed(website, &removal);
             self.inner.note(&mut ledger, changed).map_err(unavailable)?;
+            self.inner.count_rows();
             if removal.rows > 0 {
                 tell(Retained::Removed { website, before: removal.before, rows: removal.rows });
             }
@@ -289,11 +287,6 @@ impl EventStore for ClickHouseStore {
             health.is_prepared && health.failure.is_none()
         };
         stats.delivery = Some(delivery);
-        if delivery.is_reachable
-            && let Ok(rows) = inner.tables.rows(COUNTING)
-        {
-            inner.rows.store(rows, Ordering::Relaxed);
-        }
         stats.segment_rows = inner.rows.load(Ordering::Relaxed);
         stats
     }

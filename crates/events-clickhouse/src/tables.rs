@@ -331,9 +331,8 @@ impl Tables {
     }
 
     /// All rows of all websites.
-    pub(crate) fn rows(&self, time: Duration) -> Result<u64, QueryError> {
-        let budget = Budget::new(time, usize::MAX);
-        self.servers.ask_one(&format!("SELECT count() FROM {}", self.all()), &budget)
+    pub(crate) fn rows(&self) -> Result<u64, QueryError> {
+        self.servers.ask_one(&format!("SELECT count() FROM {}", self.all()), &self.in_time())
     }
 
     /// The rows of a statement on one server, which needs no database.
