@@ -135,6 +135,7 @@ impl Deliverer {
                 if erasure.visitor.is_none() {
                     inner.forget(erasure.website)?;
                 }
+                inner.spans.forget(erasure.website);
                 inner.count_rows();
                 inner.spool.erased(erasure.id)?;
                 self.erasing.remove(&erasure.id);
@@ -222,6 +223,7 @@ fn deliver(inner: &Inner, delivery: &Delivery) -> Result<(), DeliveryError> {
         }
     })?;
     inner.rows.fetch_add(count, Ordering::Relaxed);
+    inner.spans.add(delivery.events.iter().map(|(_, new)| (new.website, new.event.at)));
     Ok(())
 }
 

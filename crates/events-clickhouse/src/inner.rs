@@ -10,6 +10,7 @@ use zenovay_events::engine::{Ledger, Spool};
 
 use crate::Tables;
 use crate::shared::{Shared, SharedError};
+use crate::spans::Spans;
 
 /// What the threads of the store share.
 pub(crate) struct Inner {
@@ -23,6 +24,7 @@ pub(crate) struct Inner {
     pub(crate) ledger: Mutex<Ledger>,
     /// Before which instant the events of a website are hidden, as the ledger says.
     pub(crate) hidden: RwLock<HashMap<WebsiteId, Timestamp>>,
+    pub(crate) spans: Spans,
     health: Mutex<Health>,
     /// How many rows there are, but for those that were removed a moment ago.
     pub(crate) rows: AtomicU64,
@@ -61,6 +63,7 @@ impl Inner {
             kept_ms,
             ledger: Mutex::new(ledger),
             hidden,
+            spans: Spans::default(),
             health: Mutex::default(),
             rows: AtomicU64::new(0),
             is_draining: AtomicBool::new(false),

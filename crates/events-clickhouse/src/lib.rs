@@ -17,6 +17,7 @@ mod row;
 mod schema;
 mod server;
 mod shared;
+mod spans;
 mod sql;
 mod store;
 mod tables;

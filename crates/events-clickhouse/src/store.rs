@@ -21,6 +21,7 @@ use zenovay_query::{Answer, Budget, Cause, Query, QueryError};
 use crate::delivery::{Deliverer, DeliveryError, LINGER, prepare};
 use crate::inner::Inner;
 use crate::shared::{Shared, SharedError};
+use crate::spans::visible;
 use crate::{Config, OpenError, Tables};
 
 /// How soon whoever waits for an erasure looks whether it cannot be done.
@@ -249,6 +250,7 @@ impl EventStore for ClickHouseStore {
             let mut changed = ledger.clone();
             changed.removed(website, &removal);
             self.inner.note(&mut ledger, changed).map_err(unavailable)?;
+            self.inner.spans.forget(website);
             self.inner.count_rows();
             if removal.rows > 0 {
                 tell(Retained::Removed { website, before: removal.before, rows: removal.rows });
@@ -264,7 +266,13 @@ impl EventStore for ClickHouseStore {
     }
 
     fn span(&self, website: WebsiteId) -> Option<TimeRange> {
-        self.inner.tables.span(website, self.inner.since(website)).ok().flatten()
+        let inner = &self.inner;
+        let is_away = inner.health().failure.is_some();
+        let ask = || {
+            // Whoever asks for this waits for no server that is away.
+            if is_away { Err(QueryError::unavailable("it is away")) } else { inner.tables.span(website, None) }
+        };
+        visible(inner.spans.get(website, ask).ok().flatten()?, inner.since(website))
     }
 
     fn damages(&self) -> Vec<String> {
