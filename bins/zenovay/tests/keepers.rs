@@ -80,8 +80,10 @@ fn everything_that_keeps_data_is_in_the_list() {
     send(&server, &site, SENT_ID, "/");
     send_recording(&server, &site, SENT_ID);
     site.cli(&["visitor", "erase", &site.website_id, OTHER_ID, "--yes"]);
-    // As after an upgrade.
-    std::fs::create_dir(data_dir.join("snapshot")).expect("a folder");
+    // As after an upgrade, and where events go to ClickHouse.
+    for folder in ["snapshot", "spool"] {
+        std::fs::create_dir(data_dir.join(folder)).expect("a folder");
+    }
     let while_it_runs: BTreeSet<String> = names(&data_dir);
     assert!(server.terminate().success());
 
