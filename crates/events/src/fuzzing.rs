@@ -141,7 +141,8 @@ pub fn visits(bytes: &[u8]) -> bool {
         assert_eq!(count, visits.len());
     }
     let columns = Dimension::ALL.iter().map(|&dimension| visits.column(dimension, 1 << 20));
-    columns.filter_map(Result::ok).flatten().count() > 0
+    let events = Dimension::ALL.iter().map(|&dimension| visits.events(dimension, 1 << 20, &read));
+    columns.chain(events).filter_map(Result::ok).flatten().count() > 0
 }
 
 /// The codes of the visitors of a row group: two bytes how many, two the one after the highest, then the codes.

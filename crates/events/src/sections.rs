@@ -316,23 +316,29 @@ fn read_visits(
     }
     budget.check_memory(string_bytes)?;
     let made = segment.with_visits(group, |visits| {
-        if budget.check_memory(visits.len().saturating_mul(VISIT_BYTES).saturating_add(string_bytes)).is_err() {
+        let event_bytes = if needs.events { segment.group_rows(group) * size_of::<u32>() } else { 0 };
+        let bytes = visits.len().saturating_mul(VISIT_BYTES).saturating_add(string_bytes + event_bytes);
+        if budget.check_memory(bytes).is_err() {
             return Ok(None);
         }
         let error = |error| segment.of_visits(error);
+        let mut read = visits.read(needs).map_err(error)?;
         let mut dictionaries = Box::<[Dictionary; Dimension::COUNT]>::default();
         let mut coded = Vec::new();
         for dimension in needs.columns.iter() {
             let hash = visits.dictionary_hash(dimension);
             let texts = segment.read_strings(group, ColumnId::Dimension(dimension), hash)?;
             let Some(texts) = texts else { return Ok(None) };
-            let Some(mut column) = visits.column(dimension, texts.len()).map_err(error)? else { return Ok(None) };
+            let column = match dimension {
+                Dimension::Path | Dimension::EventName if needs.events => visits.events(dimension, texts.len(), &read),
+                _ => visits.column(dimension, texts.len()),
+            };
+            let Some(mut column) = column.map_err(error)? else { return Ok(None) };
             let (dictionary, names) = dictionary_of(dimension, &texts, |_| true, known);
             column.lists().for_each(|codes| names.rename(codes));
             dictionaries[dimension as usize] = dictionary;
             coded.push((dimension, column));
         }
-        let mut read = visits.read(needs).map_err(error)?;
         read.columns = coded;
         read.section.dictionaries = dictionaries;
         let ids = |column: ColumnId, codes: &[u32], is_needed: bool| -> Result<(Vec<u64>, usize), SegmentError> {
@@ -680,17 +686,17 @@ mod tests {
         assert!(matches!(ask(dir.path(), &damaged), Err(QueryError::Damaged(_))), "this one needs rows");
     }
 
-    /// The digests, the visits, the codes of visitors, and the dictionary pages of countries.
-    fn read_by_countries(meta: &SegmentMeta) -> Vec<std::ops::Range<u64>> {
+    /// The digests, the visits, the codes of visitors, and the dictionary pages of `dimension`.
+    fn read_by_visits(meta: &SegmentMeta, dimension: Dimension) -> Vec<std::ops::Range<u64>> {
         let of_group = |group: &crate::segment::GroupMeta| {
             let (digest, visits) = (group.digest.unwrap(), group.visits.unwrap());
-            let column = ColumnId::Dimension(Dimension::Country);
-            let countries = &group.chunks[meta.columns.iter().position(|own| own == column).unwrap()];
+            let column = ColumnId::Dimension(dimension);
+            let strings = &group.chunks[meta.columns.iter().position(|own| own == column).unwrap()];
             [
                 digest.offset..digest.offset + u64::from(digest.bytes),
                 visits.offset..visits.offset + u64::from(visits.bytes),
                 visitors_of(meta, group),
-                countries.offset..countries.offset + u64::from(countries.dictionary_bytes),
+                strings.offset..strings.offset + u64::from(strings.dictionary_bytes),
             ]
         };
         meta.groups.iter().flat_map(of_group).collect()
@@ -711,7 +717,7 @@ mod tests {
         assert!(matches!(&expected, Answer::Breakdown(countries) if countries.rows[0].metrics.visitors == 50));
         assert_eq!(ask(dir.path(), &all), Ok(expected.clone()));
         assert_eq!(ask(dir.path(), &cut), Ok(oracle::answer(&events(), &cut)));
-        damage_all_but(dir.path(), &read_by_countries(&meta));
+        damage_all_but(dir.path(), &read_by_visits(&meta, Dimension::Country));
         assert_eq!(ask(dir.path(), &all), Ok(expected));
         assert!(matches!(ask(dir.path(), &cut), Err(QueryError::Damaged(_))), "this one needs rows");
     }
@@ -728,22 +734,29 @@ mod tests {
         meta.groups.iter().flat_map(of_group).collect()
     }
 
-    /// Sabotage: read times or session codes of row groups in which every row counts, or look for sessions that go on elsewhere.
+    /// Sabotage: read times or session codes of row groups in which every row counts, look for sessions that go on elsewhere, or read rows
+    /// for pages.
     #[test]
     fn questions_about_events_read_what_they_ask_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let meta = fill(dir.path());
-        let pages = |to_ms: i64| {
-            let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(to_ms));
-            Query::new(range, Question::Breakdown(GroupBy::by(Dimension::Path)))
-        };
-        let (all, cut) = (pages(ROWS * MINUTE_MS), pages(ROWS * MINUTE_MS - MINUTE_MS));
-        let expected = oracle::answer(&events(), &all);
-        assert_eq!(ask(dir.path(), &all), Ok(expected.clone()));
-        assert_eq!(ask(dir.path(), &cut), Ok(oracle::answer(&events(), &cut)));
-        damage_all_but(dir.path(), &read_by_breakdown(&meta, ColumnId::Dimension(Dimension::Path)));
-        assert_eq!(ask(dir.path(), &all), Ok(expected));
-        assert!(matches!(ask(dir.path(), &cut), Err(QueryError::Damaged(_))), "this one needs times");
+        for dimension in [Dimension::Path, Dimension::Title] {
+            let dir = tempfile::tempdir().unwrap();
+            let meta = fill(dir.path());
+            let of_events = |to_ms: i64| {
+                let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(to_ms));
+                Query::new(range, Question::Breakdown(GroupBy::by(dimension)))
+            };
+            let (all, cut) = (of_events(ROWS * MINUTE_MS), of_events(ROWS * MINUTE_MS - MINUTE_MS));
+            let expected = oracle::answer(&events(), &all);
+            assert_eq!(ask(dir.path(), &all), Ok(expected.clone()));
+            assert_eq!(ask(dir.path(), &cut), Ok(oracle::answer(&events(), &cut)));
+            let read = match dimension {
+                Dimension::Path => read_by_visits(&meta, dimension),
+                _ => read_by_breakdown(&meta, ColumnId::Dimension(dimension)),
+            };
+            damage_all_but(dir.path(), &read);
+            assert_eq!(ask(dir.path(), &all), Ok(expected));
+            assert!(matches!(ask(dir.path(), &cut), Err(QueryError::Damaged(_))), "this one needs times");
+        }
     }
 
     /// In the first row groups all rows have a name, in the next none, then some. Sabotage: have the places of `codes_at` begin
@@ -769,7 +782,8 @@ mod tests {
         let is = |dimension: Dimension, value: &str| {
             Filter::Is(Condition::new(Field::Dimension(dimension), Operator::Is, [value]))
         };
-        let names = ask_for(GroupBy::by(Dimension::EventName).without_empty(), Filter::default());
+        // Which kinds events are is not known without rows.
+        let names = ask_for(GroupBy::by(Dimension::EventName).without_empty(), Filter::Kind(EventKind::Custom));
         let views = Filter::Kind(EventKind::Pageview);
         let filters = [
             Filter::All(vec![is(Dimension::Country, "DE"), views.clone()]),

@@ -79,6 +79,8 @@ pub(crate) use source::{HeadSource, Retain, Source};
 pub(crate) use visits::{BlockMeta, StoredVisits, VisitsError};
 pub(crate) use write::{Target, WriteError, write};
 
+#[cfg(test)]
+pub(crate) use visits::set_version as set_version_of_visits;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use {
     codes::decode as decode_codes,

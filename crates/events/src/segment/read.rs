@@ -355,7 +355,7 @@ impl Segment {
             let read = self
                 .file()
                 .and_then(|file| file.read_exact_at(&mut version, meta.offset).map_err(|error| self.unreadable(error)));
-            read.is_ok() && visits::is_whole(version[0]) == Some(true)
+            read.is_ok() && visits::is_old(version[0])
         })
     }
 

@@ -5,6 +5,9 @@
 //! one value, and the paths of its first and its last pageview. Questions about whole sessions read these, a third of the rows
 //! and less, and no rows. Codes are those of the dictionaries of the columns, so the strings stand where they stood.
 //!
+//! So do, session by session, the paths of all their other pageviews, and the paths and names of their other events: what was viewed,
+//! and what happened, is then known without rows, too.
+//!
 //! They say nothing that the rows do not say: without them, with those of a later version, or with a block of no sessions, the rows
 //! are read.
 //!
@@ -37,14 +40,14 @@
 //! themselves because each place has its own frequent values, and are packed without looking for repetitions where these save little:
 //! that is unpacked three times as fast.
 //!
-//! Version 1 is the version, then [`Encoded`] in postcard: numbers of 7 bits a byte, all of a block under one checksum, which the catalog has.
+//! Version 2 is the same without the events of sessions. Version 1 is the version, then [`Encoded`] in postcard: numbers of 7 bits a byte, all of a block under one checksum, which the catalog has.
 
 use std::cell::RefCell;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
-use zenovay_domain::{Dimension, DimensionLevel};
-use zenovay_query::engine::{ColumnSet, NO_ROW, SessionPart, VisitColumn, VisitNeeds, VisitTimes, Visits};
+use zenovay_domain::{Dimension, DimensionLevel, EventKind};
+use zenovay_query::engine::{Chunk, ColumnSet, NO_ROW, SessionPart, VisitColumn, VisitNeeds, VisitTimes, Visits};
 use zstd::zstd_safe::CParameter;
 
 use super::pages::{unpack, unpack_into};
@@ -52,7 +55,9 @@ use super::{GROUP_ROWS_MAX, SegmentError, codes as visitor_codes};
 use crate::rows::LoadedChunk;
 
 /// The version that is written.
-pub(super) const VERSION: u8 = 2;
+pub(super) const VERSION: u8 = 3;
+/// The version without events.
+const WITHOUT_EVENTS: u8 = 2;
 /// The version without columns of their own.
 const WHOLE_VERSION: u8 = 1;
 
@@ -129,6 +134,12 @@ const EXIT_BEFORE: u8 = 8;
 const EVENT_BEFORE: u8 = 9;
 const ENTRY_PAGE: u8 = 10;
 const EXIT_PAGE: u8 = 11;
+/// The paths of the pageviews of each session that are neither its first nor its last.
+const BETWEEN_PAGES: u8 = 12;
+/// The paths of the other events of each session.
+const OTHER_PAGES: u8 = 13;
+/// Their names, where no pageview has one.
+const OTHER_NAMES: u8 = 14;
 const DIMENSIONS: u8 = 32;
 
 /// Beside the width of a column: not all numbers are written.
@@ -144,6 +155,9 @@ pub(super) struct VisitsWriter {
     since: i64,
     /// Whether there is a session longer than any can be: then the block says nothing.
     is_given_up: bool,
+    /// The rows of those pageviews that are neither the first nor the last of their session, and of other events, session by session;
+    /// `None` when events of a session are of several visitors, so that what each did cannot stand with it.
+    events: Option<[Vec<u32>; 2]>,
 }
 
 struct WrittenColumn {
@@ -160,7 +174,9 @@ impl VisitsWriter {
         let mut first_rows = vec![NO_ROW; sessions];
         parts.iter().for_each(|part| first_rows[part.session as usize] = part.first_row);
         let since = parts.iter().map(|part| part.first_at.min(part.last_at)).min().unwrap_or(0);
-        let mut writer = Self { first_rows, columns: Vec::new(), since, is_given_up: times.is_none(), loaded };
+        let events = rows_of_events(&loaded.chunk, &first_rows);
+        let is_given_up = times.is_none();
+        let mut writer = Self { first_rows, columns: Vec::new(), since, is_given_up, events, loaded };
         writer.add_base(&times.unwrap_or_default(), packer)?;
         Ok(writer)
     }
@@ -208,12 +224,11 @@ impl VisitsWriter {
     }
 
     /// Adds what sessions have in the column of `dimension`, in which the rows of the source have `codes` of `values` values that are in
-    /// `dictionary_page`.
+    /// `dictionary_page`. `empty` is the code of the empty string, when there is one.
     pub(super) fn add(
         &mut self,
         dimension: Dimension,
-        codes: &[u32],
-        values: usize,
+        (codes, values, empty): (&[u32], usize, Option<u32>),
         dictionary_page: &[u8],
         packer: &mut Packer,
     ) -> std::io::Result<()> {
@@ -230,6 +245,18 @@ impl VisitsWriter {
             add(ENTRY_PAGE, parts.iter().map(|part| at(part.entry_row)).collect())?;
             // Of others the exit page is the entry page.
             add(EXIT_PAGE, parts.iter().filter(|part| part.pageviews > 1).map(|part| at(part.exit_row)).collect())?;
+            if let Some([between, others]) = &self.events {
+                add(BETWEEN_PAGES, between.iter().map(|&row| at(row)).collect())?;
+                add(OTHER_PAGES, others.iter().map(|&row| at(row)).collect())?;
+            }
+        } else if dimension == Dimension::EventName {
+            let is_view = |row: &u32| chunk.kind[*row as usize] == EventKind::Pageview as u8;
+            let mut views = (0..).take(chunk.kind.len()).filter(is_view);
+            if let Some([_, others]) = &self.events
+                && views.all(|row| Some(code(row)) == empty)
+            {
+                add(OTHER_NAMES, others.iter().map(|&row| at(row)).collect())?;
+            }
         } else if dimension.level() == DimensionLevel::Session {
             let is_constant = values < 2
                 || chunk.session.iter().zip(0..).all(|(&session, row)| {
@@ -266,6 +293,38 @@ impl VisitsWriter {
     }
 }
 
+/// The rows of the pageviews of `chunk` that are neither the first nor the last of their session, and those of other events, session by
+/// session. `None` when a session has several visitors. `first_rows` has the first row of each session.
+fn rows_of_events(chunk: &Chunk, first_rows: &[u32]) -> Option<[Vec<u32>; 2]> {
+    let first_of = |session: u32| chunk.visitor.get(*first_rows.get(session as usize)? as usize);
+    if chunk.session.iter().zip(chunk.visitor.iter()).any(|(&session, visitor)| first_of(session) != Some(visitor)) {
+        return None;
+    }
+    // Where the next of each session goes.
+    let mut places = vec![[0_u32; 2]; first_rows.len()];
+    let mut ends = [0_u32; 2];
+    for part in chunk.sessions.iter() {
+        places[part.session as usize] = ends;
+        ends[0] += part.pageviews.saturating_sub(2);
+        ends[1] += part.other_events;
+    }
+    let mut is_end = vec![false; chunk.kind.len()];
+    for row in chunk.sessions.iter().flat_map(|part| [part.entry_row, part.exit_row]) {
+        if let Some(is_end) = is_end.get_mut(row as usize) {
+            *is_end = true;
+        }
+    }
+    let mut rows = ends.map(|end| vec![NO_ROW; end as usize]);
+    let all = (0..).zip(chunk.session.iter()).zip(chunk.kind.iter().zip(is_end));
+    for ((row, &session), (&kind, _)) in all.filter(|(_, (_, is_end))| !is_end) {
+        let list = usize::from(kind != EventKind::Pageview as u8);
+        let place = &mut places[session as usize][list];
+        rows[list][*place as usize] = row;
+        *place += 1;
+    }
+    Some(rows)
+}
+
 /// A block is believed where it was written, and nowhere else.
 fn seed(offset: u64, bytes: u32) -> u64 {
     offset.rotate_left(32) ^ u64::from(bytes)
@@ -285,6 +344,7 @@ pub(crate) const ALL_OF_VISITS: VisitNeeds = VisitNeeds {
     starts: true,
     metrics: true,
     times: true,
+    events: false,
 };
 
 /// Hands the bytes at a place of a block (where they begin in it, how many they are, and their hash) to a function.
@@ -325,9 +385,14 @@ struct ColumnPlace {
 pub(crate) fn is_whole(version: u8) -> Option<bool> {
     match version {
         0..=WHOLE_VERSION => Some(true),
-        VERSION => Some(false),
+        WITHOUT_EVENTS..=VERSION => Some(false),
         _ => None,
     }
+}
+
+/// Whether an earlier version wrote a block that begins with `version`.
+pub(super) fn is_old(version: u8) -> bool {
+    version < VERSION
 }
 
 impl<'a> StoredVisits<'a> {
@@ -387,7 +452,11 @@ impl<'a> StoredVisits<'a> {
 
     /// XXH3-64 of the dictionary page of `dimension`, when it is known.
     pub(crate) fn dictionary_hash(&self, dimension: Dimension) -> Option<u64> {
-        let number = if dimension == Dimension::Path { ENTRY_PAGE } else { DIMENSIONS + dimension as u8 };
+        let number = match dimension {
+            Dimension::Path => ENTRY_PAGE,
+            Dimension::EventName => OTHER_NAMES,
+            _ => DIMENSIONS + dimension as u8,
+        };
         self.place(number).map(|place| place.dictionary_hash)
     }
 
@@ -400,9 +469,10 @@ impl<'a> StoredVisits<'a> {
 
     /// Reads every column there is.
     pub(crate) fn verify(&self) -> Result<(), VisitsError> {
-        self.read(ALL_OF_VISITS)?;
+        let visits = self.read(ALL_OF_VISITS)?;
         for &dimension in Dimension::ALL {
             self.column(dimension, GROUP_ROWS_MAX as usize)?;
+            self.events(dimension, GROUP_ROWS_MAX as usize, &visits)?;
         }
         Ok(())
     }
@@ -502,13 +572,7 @@ impl<'a> StoredVisits<'a> {
     /// What each session has in the column of `dimension`, one of `values` codes; `None` when a session may have several.
     pub(crate) fn column(&self, dimension: Dimension, values: usize) -> Result<Option<VisitColumn>, VisitsError> {
         let (visits, with_events) = (self.len(), self.with_events as usize);
-        let codes = |number: u8, count: usize| -> Result<Option<Vec<u32>>, VisitsError> {
-            let Some(codes) = self.numbers::<u32>(number, count)? else { return Ok(None) };
-            if codes.iter().copied().max().is_some_and(|highest| highest as usize >= values) {
-                return Err(VisitsError::Malformed("a code without a string"));
-            }
-            Ok(Some(codes))
-        };
+        let codes = |number: u8, count: usize| self.codes_below(number, count, values);
         if dimension != Dimension::Path {
             let codes = codes(DIMENSIONS + dimension as u8, with_events)?;
             return Ok(codes.map(|mut codes| {
@@ -533,6 +597,47 @@ impl<'a> StoredVisits<'a> {
             }
         };
         Ok(exit.map(|exit| VisitColumn::EntryAndExit(entry, exit)))
+    }
+
+    /// What the events of each of `visits`, whose counts were read, have in the column of `dimension`, one of `values` codes; `None` when
+    /// that is not known.
+    pub(crate) fn events(
+        &self,
+        dimension: Dimension,
+        values: usize,
+        visits: &Visits,
+    ) -> Result<Option<VisitColumn>, VisitsError> {
+        let (views, others) = match dimension {
+            Dimension::Path => (Some([ENTRY_PAGE, EXIT_PAGE, BETWEEN_PAGES]), OTHER_PAGES),
+            Dimension::EventName => (None, OTHER_NAMES),
+            _ => return Ok(None),
+        };
+        let sum = |counts: &mut dyn Iterator<Item = u32>| counts.map(|count| count as usize).sum::<usize>();
+        let codes = |number: u8, count: usize| {
+            // A damaged count reserves no memory.
+            if count > GROUP_ROWS_MAX as usize {
+                return Err(VisitsError::Malformed("impossible counts"));
+            }
+            self.codes_below(number, count, values)
+        };
+        let pageviews = || visits.pageviews.iter().copied();
+        let Some(others) = codes(others, sum(&mut visits.other_events.iter().copied()))? else { return Ok(None) };
+        let Some([entry, exit, between]) = views else {
+            return Ok(Some(VisitColumn::Events { entry: Vec::new(), exit: Vec::new(), between: Vec::new(), others }));
+        };
+        let (entry, exit) = (codes(entry, self.len())?, codes(exit, pageviews().filter(|&views| views > 1).count())?);
+        let between = codes(between, sum(&mut pageviews().map(|views| views.saturating_sub(2))))?;
+        let (Some(entry), Some(exit), Some(between)) = (entry, exit, between) else { return Ok(None) };
+        Ok(Some(VisitColumn::Events { entry, exit, between, others }))
+    }
+
+    /// The codes of a column, `count` of them, each below `values`; `None` when there is no such column.
+    fn codes_below(&self, number: u8, count: usize, values: usize) -> Result<Option<Vec<u32>>, VisitsError> {
+        let Some(codes) = self.numbers::<u32>(number, count)? else { return Ok(None) };
+        if codes.iter().copied().max().is_some_and(|highest| highest as usize >= values) {
+            return Err(VisitsError::Malformed("a code without a string"));
+        }
+        Ok(Some(codes))
     }
 
     fn needed<T: Number>(&self, number: u8, count: usize) -> Result<Vec<T>, VisitsError> {
@@ -728,13 +833,26 @@ impl Packer {
         Ok(Self { repetitions: zstd::bulk::Compressor::new(3)?, frequencies })
     }
 
+    /// A part of this many bytes in the middle tells whether a longer one repeats itself.
+    const SAMPLE_BYTES: usize = 1 << 13;
+
+    /// Whether `part` is so much shorter by what comes again. `by_frequency` is how long it is otherwise.
+    fn by_repetition(&mut self, part: &[u8], by_frequency: usize) -> std::io::Result<Option<Vec<u8>>> {
+        let packed = self.repetitions.compress(part)?;
+        // What is unpacked faster may be a little longer.
+        Ok((packed.len() < by_frequency / 8 * 7).then_some(packed))
+    }
+
     /// Adds a part.
     fn part(&mut self, part: &[u8], out: &mut Vec<u8>) -> std::io::Result<()> {
+        let sample = &part[part.len().saturating_sub(Self::SAMPLE_BYTES) / 2..][..part.len().min(Self::SAMPLE_BYTES)];
+        let is_short = part.len() <= 2 * sample.len();
+        let of_sample = if is_short { 0 } else { self.frequencies.compress(sample)?.len() };
         let by_frequency = self.frequencies.compress(part)?;
-        let by_repetition = self.repetitions.compress(part)?;
-        // What is unpacked faster may be a little longer.
-        let is_repetitive = by_repetition.len() < by_frequency.len() / 8 * 7;
-        let packed = if is_repetitive { by_repetition } else { by_frequency };
+        let packed = match is_short || self.by_repetition(sample, of_sample)?.is_some() {
+            true => self.by_repetition(part, by_frequency.len())?.unwrap_or(by_frequency),
+            false => by_frequency,
+        };
         let packed = if packed.len() < part.len() / 32 * 31 { &packed[..] } else { part };
         out.extend(u32::try_from(packed.len()).map_err(std::io::Error::other)?.to_le_bytes());
         out.extend(packed);
@@ -883,6 +1001,15 @@ fn unfolded(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
+/// Has `block`, which stands at `offset`, begin as one of `version` does.
+#[cfg(test)]
+pub(crate) fn set_version(block: &mut [u8], offset: u64, version: u8) {
+    block[0] = version;
+    let end = HEADER_BYTES + usize::from(block[1]) * ENTRY_BYTES;
+    let hash = xxh3_64_with_seed(&block[..end], seed(offset, u32::try_from(block.len()).unwrap()));
+    block[end..end + HASH_BYTES].copy_from_slice(&hash.to_le_bytes());
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -924,13 +1051,19 @@ mod tests {
         (rows.into_chunk(i64::MIN), paths)
     }
 
+    /// Custom events have names, pageviews the empty one, which is the second.
+    fn names() -> Vec<u32> {
+        (0..400).map(|row: u32| if row * row % 7 == 4 { row % 2 * 2 } else { 1 }).collect()
+    }
+
     fn written(offset: u64) -> Vec<u8> {
         let mut packer = Packer::new().unwrap();
         let (loaded, paths) = rows();
         let sessions = 1 + loaded.chunk.sessions.iter().map(|part| part.session).max().unwrap() as usize;
         let mut writer = VisitsWriter::new(loaded, sessions, &mut packer).unwrap();
-        writer.add(Dimension::Path, &paths, 300, b"paths", &mut packer).unwrap();
-        writer.add(Dimension::Country, &[0; 400], 1, b"countries", &mut packer).unwrap();
+        writer.add(Dimension::Path, (&paths, 300, None), b"paths", &mut packer).unwrap();
+        writer.add(Dimension::Country, (&[0; 400], 1, None), b"countries", &mut packer).unwrap();
+        writer.add(Dimension::EventName, (&names(), 3, Some(1)), b"names", &mut packer).unwrap();
         writer.finish(offset).unwrap().0
     }
 
@@ -940,6 +1073,79 @@ mod tests {
             let bytes = &block[offset as usize..][..bytes as usize];
             if xxh3_64(bytes) == hash { take(bytes) } else { Err(VisitsError::Malformed("damaged")) }
         })
+    }
+
+    /// The paths and names of all events, session by session. Sabotage: write the rows of `rows_of_events` in their own order, or take the exit
+    /// page for one between.
+    #[test]
+    fn events_of_sessions_are_those_of_their_rows() {
+        let block = written(7);
+        let fetch = fetch_of(&block);
+        let known = StoredVisits::of_columns(&block, (7, block.len() as u32), &*fetch).unwrap().unwrap();
+        let visits = known.read(ALL_OF_VISITS).unwrap();
+        let (LoadedChunk { chunk, events, .. }, paths) = rows();
+        let row_of = |row: usize| events.as_ref().map_or(row, |events| events[row] as usize);
+        let of_session = |session: u32, is_view: bool, codes: &[u32]| -> Vec<u32> {
+            let is_own = |&row: &usize| {
+                chunk.session[row] == session && (chunk.kind[row] == EventKind::Pageview as u8) == is_view
+            };
+            (0..chunk.session.len()).filter(is_own).map(|row| codes[row_of(row)]).collect()
+        };
+        let sorted = |mut codes: Vec<u32>| {
+            codes.sort_unstable();
+            codes
+        };
+        let path_events = known.events(Dimension::Path, 300, &visits).unwrap();
+        let Some(VisitColumn::Events { entry, exit, between, others }) = path_events else { panic!("no paths") };
+        let name_events = known.events(Dimension::EventName, 3, &visits).unwrap();
+        let Some(VisitColumn::Events { entry: none, others: others_named, .. }) = name_events else {
+            panic!("no names")
+        };
+        assert!(none.is_empty() && between.len() > 20 && others.len() > 20);
+        let (mut exits, mut betweens) = (exit.iter(), between.iter());
+        let (mut other_pages, mut other_names) = (others.iter(), others_named.iter());
+        for (position, &session) in visits.session.iter().enumerate() {
+            let views = of_session(session, true, &paths);
+            let mut read: Vec<u32> = if views.is_empty() { Vec::new() } else { vec![entry[position]] };
+            if views.len() > 1 {
+                read.extend(betweens.by_ref().take(views.len() - 2));
+                read.extend(exits.next());
+                assert_eq!((read.first(), read.last()), (views.first(), views.last()));
+            }
+            assert_eq!(sorted(read), sorted(views));
+            let own = of_session(session, false, &paths);
+            assert_eq!(sorted(other_pages.by_ref().copied().take(own.len()).collect()), sorted(own));
+            let own = of_session(session, false, &names());
+            assert_eq!(sorted(other_names.by_ref().copied().take(own.len()).collect()), sorted(own));
+        }
+        assert_eq!([exits.len(), betweens.len(), other_pages.len(), other_names.len()], [0; 4]);
+        assert!(known.events(Dimension::Path, 2, &visits).is_err(), "codes without strings");
+        assert_eq!(known.events(Dimension::Country, 1, &visits).unwrap().map(drop), None);
+    }
+
+    /// Sabotage: look at the visitors of first rows alone in `rows_of_events`, or write names where pageviews have some.
+    #[test]
+    fn what_would_not_be_told_is_not_written() {
+        let dimensions_of = |mut base: BaseRows, names: &[u32]| -> Vec<u8> {
+            let mut packer = Packer::new().unwrap();
+            let sessions = 1 + *base.session.iter().max().unwrap() as usize;
+            base.kind.iter_mut().for_each(|kind| *kind %= 7);
+            let mut writer = VisitsWriter::new(base.into_chunk(i64::MIN), sessions, &mut packer).unwrap();
+            writer.add(Dimension::Path, (&[0; 4], 1, None), b"paths", &mut packer).unwrap();
+            writer.add(Dimension::EventName, (names, 2, Some(0)), b"names", &mut packer).unwrap();
+            writer.columns.iter().map(|column| column.number).filter(|&number| number >= ENTRY_PAGE).collect()
+        };
+        let rows = |visitors: [u32; 4]| BaseRows {
+            at: vec![0, 1, 2, 3],
+            kind: vec![EventKind::Pageview as u8, EventKind::Custom as u8, 0, 0],
+            visitor: visitors.to_vec(),
+            session: vec![0, 0, 1, 0],
+            engagement_ms: vec![0; 4],
+        };
+        let all = vec![ENTRY_PAGE, EXIT_PAGE, BETWEEN_PAGES, OTHER_PAGES, OTHER_NAMES];
+        assert_eq!(dimensions_of(rows([0, 0, 1, 0]), &[0, 1, 0, 0]), all);
+        assert_eq!(dimensions_of(rows([0, 0, 1, 0]), &[0, 1, 1, 0]), all[..4], "a pageview with a name");
+        assert_eq!(dimensions_of(rows([0, 0, 1, 1]), &[0, 1, 0, 0]), all[..2], "a session of two visitors");
     }
 
     /// What a program of version 1 wrote. Sabotage: read the differences of both versions in the same way, or the exit pages.
@@ -1005,7 +1211,9 @@ mod tests {
         let old = StoredVisits::of_whole(&first).unwrap().unwrap();
         assert_eq!(format!("{:?}", old.read(ALL_OF_VISITS).unwrap()), format!("{read:?}"));
         assert_eq!(format!("{:?}", old.column(Dimension::Path, 300).unwrap()), format!("{pages:?}"));
-        assert_eq!([is_whole(first[0]), is_whole(block[0]), is_whole(3)], [Some(true), Some(false), None]);
+        assert_eq!([is_whole(first[0]), is_whole(block[0]), is_whole(4)], [Some(true), Some(false), None]);
+        assert_eq!([1, 2, 3].map(is_old), [true, true, false]);
+        assert!(old.events(Dimension::Path, 300, &read).unwrap().is_none());
     }
 
     /// Sabotage: leave the lengths of columns out of the checksum of the header, or the place of the block.

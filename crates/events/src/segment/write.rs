@@ -376,7 +376,8 @@ impl<'a> Groups<'a> {
                                 None => base.visits(std::mem::take(&mut rows.at), &mut self.packer)?,
                             };
                             let page = &encoded.bytes[..encoded.dictionary_bytes as usize];
-                            visits.insert(known).add(dimension, codes, *values, page, &mut self.packer)?;
+                            let column = (&codes[..], *values, empty_text(dictionary));
+                            visits.insert(known).add(dimension, column, page, &mut self.packer)?;
                         }
                         _ => base.keep(column, gathered, &encoded.bytes[..encoded.dictionary_bytes as usize])?,
                     }
@@ -564,6 +565,19 @@ impl Base {
         }
         Ok(())
     }
+}
+
+/// The code of the empty string in a PLAIN `dictionary` of strings.
+fn empty_text(dictionary: &[u8]) -> Option<u32> {
+    let mut rest = dictionary;
+    for code in 0.. {
+        let (length, texts) = rest.split_first_chunk::<4>()?;
+        match u32::from_le_bytes(*length) {
+            0 => return Some(code),
+            length => rest = texts.get(length as usize..)?,
+        }
+    }
+    None
 }
 
 /// Reads the column of one part after the other: what is held beside the new row group is one part's codes, and of its

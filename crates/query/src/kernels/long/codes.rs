@@ -206,9 +206,11 @@ impl Long<'_> {
         }
         self.hold(&self.held.shared, shared.bytes())?;
         self.budget.expect_parts(self.by_time.len() as u64);
+        let is_told_by_visits = self.is_told_by_visits();
         for &number in &self.by_time {
             self.budget.check()?;
             match self.stored_below {
+                _ if is_told_by_visits => self.share_by_visits(number, &mut shared)?,
                 Some(_) => shared.add(self.source.visitor_codes(number)?.into_iter().map(u64::from)),
                 None => shared.add(self.source.visitor_ids(number)?.into_iter()),
             }

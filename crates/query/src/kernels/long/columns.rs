@@ -4,6 +4,8 @@
 //! fields of sessions are found by the sessions without their rows. Of a session that is in several sections the value is that of
 //! its first event: its rows wait until all sections were seen.
 
+use std::sync::Arc;
+
 use zenovay_domain::{Dimension, EventKind};
 
 use super::super::distinct::NONE;
@@ -26,10 +28,10 @@ const CONDITIONS_MAX: usize = 32;
 
 /// What such a question asks for.
 pub(super) struct ByColumns<'q> {
-    group_by: &'q GroupBy,
+    pub(super) group_by: &'q GroupBy,
     /// What it groups by.
-    field: Dimension,
-    filter: &'q Filter,
+    pub(super) field: Dimension,
+    pub(super) filter: &'q Filter,
     /// Fields of the row.
     of_rows: ColumnSet,
     /// Those of them that choose the rows.
@@ -37,7 +39,9 @@ pub(super) struct ByColumns<'q> {
     /// Whether kinds choose the rows together with something else: where all conditions must pass, they can be looked at last.
     kinds_choose: bool,
     /// Fields of the session.
-    of_sessions: ColumnSet,
+    pub(super) of_sessions: ColumnSet,
+    /// Whether the events that stand with sessions tell all of it: which of the other kinds they are is not known there.
+    pub(super) is_told_by_visits: bool,
 }
 
 /// The sessions and rows that wait.
@@ -45,24 +49,24 @@ pub(super) struct ByColumns<'q> {
 pub(super) struct Waiting {
     /// Of each session the first event that was met, its section, and which conditions its values pass there.
     sessions: IdMap<(i64, usize, u32)>,
-    rows: Vec<WaitingRow>,
+    pub(super) rows: Vec<WaitingRow>,
 }
 
-struct WaitingRow {
-    session: u64,
+pub(super) struct WaitingRow {
+    pub(super) session: u64,
     /// Which conditions the row passes by itself.
-    passes: u32,
-    group: u32,
-    code: u32,
-    kind: u8,
+    pub(super) passes: u32,
+    pub(super) group: u32,
+    pub(super) code: u32,
+    pub(super) kind: u8,
 }
 
 /// Marks another event than a pageview beside its place. No section has as many strings.
 const IS_OTHER: u32 = 1 << 31;
 /// As many visitors are looked at together before their pairs are added.
-const LOOKED_AT: usize = 256;
+pub(super) const LOOKED_AT: usize = 256;
 /// Stands for the group of a place that is not counted.
-const LEFT_OUT: u32 = NONE - 1;
+pub(super) const LEFT_OUT: u32 = NONE - 1;
 
 /// Where a condition looks.
 enum Place {
@@ -86,11 +90,16 @@ impl<'q> ByColumns<'q> {
             choosing = choosing.with(field);
         }
         let kinds_choose = match filter {
-            Filter::All(filters) => filters.iter().any(|filter| has_kind(filter) && !matches!(filter, Filter::Kind(_))),
-            filter => has_kind(filter),
+            Filter::All(filters) => {
+                filters.iter().any(|filter| has_kind(filter, |_| true) && !matches!(filter, Filter::Kind(_)))
+            }
+            filter => has_kind(filter, |_| true),
         };
         let (of_rows, of_sessions) = (ColumnSet::EMPTY.with(field), ColumnSet::EMPTY);
-        let mut asked = Self { group_by, field, filter, of_rows, choosing, kinds_choose, of_sessions };
+        let is_told_by_visits = matches!(field, Dimension::Path | Dimension::EventName)
+            && !has_kind(filter, |kind| kind != EventKind::Pageview);
+        let mut asked =
+            Self { group_by, field, filter, of_rows, choosing, kinds_choose, of_sessions, is_told_by_visits };
         if has_in_session(filter) {
             return None;
         }
@@ -98,6 +107,7 @@ impl<'q> ByColumns<'q> {
             let Field::Dimension(dimension) = condition.field else { return None };
             match place_of(condition)? {
                 Place::Row => {
+                    asked.is_told_by_visits = false;
                     asked.of_rows = asked.of_rows.with(dimension);
                     asked.choosing = asked.choosing.with(dimension);
                 }
@@ -107,8 +117,18 @@ impl<'q> ByColumns<'q> {
         Some(asked)
     }
 
-    fn asks_of_sessions(&self) -> bool {
+    pub(super) fn asks_of_sessions(&self) -> bool {
         self.of_sessions != ColumnSet::EMPTY
+    }
+
+    /// The group of a place with `text`, when it is one that is counted.
+    pub(super) fn group_of(&self, place: u32, text: &Arc<str>, table: &mut Option<&mut GroupTable>) -> Option<u32> {
+        match table {
+            // Of rows that wait.
+            _ if place == 0 && !self.group_by.include_empty => None,
+            Some(table) => table.group_of(text),
+            None => Some(0),
+        }
     }
 }
 
@@ -140,13 +160,13 @@ fn has_in_session(filter: &Filter) -> bool {
     }
 }
 
-/// Whether `filter` asks for a kind anywhere.
-fn has_kind(filter: &Filter) -> bool {
+/// Whether `filter` asks anywhere for one of the kinds that `which` holds of.
+fn has_kind(filter: &Filter, which: fn(EventKind) -> bool) -> bool {
     match filter {
-        Filter::All(filters) | Filter::Any(filters) => filters.iter().any(has_kind),
-        Filter::Not(filter) | Filter::InSession(filter) => has_kind(filter),
+        Filter::All(filters) | Filter::Any(filters) => filters.iter().any(|filter| has_kind(filter, which)),
+        Filter::Not(filter) | Filter::InSession(filter) => has_kind(filter, which),
         Filter::Is(_) => false,
-        Filter::Kind(_) => true,
+        Filter::Kind(kind) => which(*kind),
     }
 }
 
@@ -221,8 +241,17 @@ impl Long<'_> {
             for &number in &self.by_time {
                 self.budget.check()?;
                 if self.is_asked(number, asked) {
-                    let section = self.asked(number, asked)?;
-                    self.count_asked(part, &section, asked, &mut table, (&mut pairs, &mut waiting), is_first_pass)?;
+                    let counts = (&mut pairs, &mut waiting);
+                    match self.visits_with_events(number, asked)? {
+                        Some(visits) => {
+                            let section = (number, &visits);
+                            self.count_events_of(part, section, asked, &mut table, counts, is_first_pass)?;
+                        }
+                        None => {
+                            let section = self.asked(number, asked)?;
+                            self.count_asked(part, &section, asked, &mut table, counts, is_first_pass)?;
+                        }
+                    }
                 }
                 self.hold_groups(other_bytes + table.as_ref().map_or(0, |table| table.bytes()))?;
                 self.hold(&self.held.sessions, self.split_bytes() + waiting.bytes())?;
@@ -436,8 +465,7 @@ impl Long<'_> {
         let waits = |session: u32| !facts.split.is_empty() && facts.is_split.contains(session);
         for &(session, first_at) in &facts.split {
             let id = rows.section.session_ids[session as usize];
-            let own = (first_at, *number, facts.passes(session));
-            waiting.sessions.entry(id).and_modify(|known| *known = own.min(*known)).or_insert(own);
+            waiting.add_session(id, (first_at, *number, facts.passes(session)));
         }
         if rows.rows == 0 {
             return Ok(());
@@ -454,13 +482,8 @@ impl Long<'_> {
 
         let places = rows.column(asked.field)?;
         let texts = &rows.section.dictionaries[asked.field as usize].texts;
-        // The group of each place, when it is one that is counted.
-        let group_of = |place: u32, table: &mut Option<&mut GroupTable>| match table {
-            // Of rows that wait.
-            _ if place == 0 && !asked.group_by.include_empty => None,
-            Some(table) => table.group_of(&texts[place as usize]),
-            None => Some(0),
-        };
+        let group_of =
+            |place: u32, table: &mut Option<&mut GroupTable>| asked.group_of(place, &texts[place as usize], table);
         let mut of_places: Vec<OfPlace> = work.filled(OfPlace::default(), texts.len())?;
         let mut alone_of_all = 0;
         let mut of_visitor: Vec<u32> = Vec::new();
@@ -519,14 +542,7 @@ impl Long<'_> {
         }
         if is_first_pass {
             pairs.count_of_all(alone_of_all);
-            for &OfPlace { group, counts: [pageviews, others], alone, .. } in &of_places {
-                if group < LEFT_OUT {
-                    pairs.count_of_group(group, alone.into());
-                    if let Some(table) = table {
-                        table.count_events(group, pageviews, others);
-                    }
-                }
-            }
+            of_places.iter().for_each(|of_place| of_place.count(pairs, table));
         }
         if !facts.split.is_empty() {
             // Their rows wait.
@@ -551,15 +567,28 @@ impl Long<'_> {
 
 /// What is counted of a place in a section: together, for each row looks at all of it.
 #[derive(Clone)]
-struct OfPlace {
+pub(super) struct OfPlace {
     /// Its group, when that was asked for.
-    group: u32,
+    pub(super) group: u32,
     /// The visitor who was met there last.
-    met: u32,
+    pub(super) met: u32,
     /// How many visitors were met there who are in this section alone.
-    alone: u32,
+    pub(super) alone: u32,
     /// Its pageviews and its other events.
-    counts: [u32; 2],
+    pub(super) counts: [u32; 2],
+}
+
+impl OfPlace {
+    /// Counts its events, and the visitors who are alone.
+    pub(super) fn count(&self, pairs: &mut DistinctPairs, table: &mut Option<&mut GroupTable>) {
+        let Self { group, counts: [pageviews, others], alone, .. } = *self;
+        if group < LEFT_OUT {
+            pairs.count_of_group(group, alone.into());
+            if let Some(table) = table {
+                table.count_events(group, pageviews, others);
+            }
+        }
+    }
 }
 
 impl Default for OfPlace {
@@ -617,6 +646,11 @@ impl ByVisitor {
 }
 
 impl Waiting {
+    /// Adds what a section has of a session: its first event there, the section, and which conditions its values pass.
+    pub(super) fn add_session(&mut self, id: u64, own: (i64, usize, u32)) {
+        self.sessions.entry(id).and_modify(|known| *known = own.min(*known)).or_insert(own);
+    }
+
     fn bytes(&self) -> usize {
         self.rows.capacity() * size_of::<WaitingRow>()
             + self.sessions.capacity() * (size_of::<(u64, (i64, usize, u32))>() + 1)

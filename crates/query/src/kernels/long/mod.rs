@@ -10,6 +10,7 @@
 mod breakdown;
 mod codes;
 mod columns;
+mod happenings;
 mod lists;
 mod pairs;
 mod section;

@@ -176,7 +176,7 @@ impl Counting {
 
 impl DistinctPairs {
     /// So many pairs are added in one go.
-    const BLOCK: usize = 1_024;
+    pub(super) const BLOCK: usize = 1_024;
 
     /// For visitors whose codes are below `below`, or hardly above it.
     pub(super) fn new(below: u32) -> Self {

@@ -38,6 +38,8 @@ pub struct VisitNeeds {
     pub metrics: bool,
     /// Whether it needs [`Visits::times`], and all of the others.
     pub times: bool,
+    /// Whether paths and names of events are needed as [`VisitColumn::Events`]. Then the counts are needed, too.
+    pub events: bool,
 }
 
 /// The sessions of a section, those with events in the order of their first event, then those with heartbeats only in the order of
@@ -99,7 +101,7 @@ impl VisitTimes {
     }
 }
 
-/// One code for each session.
+/// One code for each session, or for each event.
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_enums, reason = "stores make it, and there are sessions with one value and pages")]
 pub enum VisitColumn {
@@ -107,16 +109,29 @@ pub enum VisitColumn {
     Value(Vec<u32>),
     /// Of paths those of the first and the last pageview; anything for a session without pageviews.
     EntryAndExit(Vec<u32>, Vec<u32>),
+    /// Of paths and of names of events what all events of the sessions have, session by session, where each session has one visitor.
+    Events {
+        /// That of the first pageview of each session; anything for a session without pageviews. An empty list when no pageview has
+        /// a value: then so are the other lists of pageviews.
+        entry: Vec<u32>,
+        /// That of the last pageview of each session with several.
+        exit: Vec<u32>,
+        /// Those of the pageviews between, in any order.
+        between: Vec<u32>,
+        /// Those of the other events, in any order.
+        others: Vec<u32>,
+    },
 }
 
 impl VisitColumn {
     /// Its lists of codes, to be given other codes.
     pub fn lists(&mut self) -> impl Iterator<Item = &mut [u32]> {
-        let (first, second) = match self {
-            Self::Value(codes) => (codes, None),
-            Self::EntryAndExit(entry, exit) => (entry, Some(exit)),
+        let lists = match self {
+            Self::Value(codes) => [Some(codes), None, None, None],
+            Self::EntryAndExit(entry, exit) => [Some(entry), Some(exit), None, None],
+            Self::Events { entry, exit, between, others } => [Some(entry), Some(exit), Some(between), Some(others)],
         };
-        std::iter::once(first).chain(second).map(Vec::as_mut_slice)
+        lists.into_iter().flatten().map(Vec::as_mut_slice)
     }
 }
 
@@ -141,6 +156,9 @@ impl Visits {
         let columns = self.columns.iter().map(|(_, column)| match column {
             VisitColumn::Value(codes) => size_of_val(&**codes),
             VisitColumn::EntryAndExit(entry, exit) => size_of_val(&**entry) + size_of_val(&**exit),
+            VisitColumn::Events { entry, exit, between, others } => {
+                [entry, exit, between, others].map(|list| size_of_val(&**list)).iter().sum()
+            }
         });
         let of_one = 4 * size_of::<u32>() + 3 * size_of::<u64>() + size_of::<VisitTimes>();
         // The positions and the groups of those that are counted are about as much as the columns.
@@ -207,7 +225,9 @@ impl Visits {
             (Some(VisitColumn::Value(codes)), _) => Ok(Cow::Borrowed(codes)),
             (Some(VisitColumn::EntryAndExit(_, exit)), Field::ExitPage) => Ok(of_pageviews(exit)),
             (Some(VisitColumn::EntryAndExit(entry, _)), _) => Ok(of_pageviews(entry)),
-            (None, _) => Err(QueryError::damaged(format!("the column {dimension} was not loaded"))),
+            (Some(VisitColumn::Events { .. }) | None, _) => {
+                Err(QueryError::damaged(format!("the column {dimension} was not loaded")))
+            }
         }
     }
 
@@ -219,6 +239,26 @@ impl Visits {
     /// The string of a code of `field`.
     pub(super) fn text(&self, field: &Field, code: u32) -> &Arc<str> {
         &self.section.dictionaries[field.column() as usize].texts[code as usize]
+    }
+
+    /// The positions of the sessions whose own value passes `condition`.
+    pub(super) fn with_value(&self, condition: &Condition, work: &Work<'_>) -> Result<Bits, QueryError> {
+        let values = condition.normal_values();
+        let matcher = Matcher::new(condition.operator, &values);
+        let field = &condition.field;
+        let mut passing_codes = work.bits(self.values(field))?;
+        work.for_each_block(0..self.values(field), |block| {
+            for code in block {
+                passing_codes.insert_if(code as u32, matcher.matches(self.text(field, code as u32)));
+            }
+        })?;
+        let count = self.with_events;
+        let mut passing = work.bits(count)?;
+        let codes = self.codes(field)?;
+        work.for_each_large_block(0..count, |block| {
+            passing.insert_where(block.start, &codes[block], |&code| passing_codes.contains(code));
+        })?;
+        Ok(passing)
     }
 
     /// The events of a session, as far as its numbers tell: the first and the last one, its entry and its exit page are where they were,
@@ -233,6 +273,8 @@ impl Visits {
                 let code = match column {
                     VisitColumn::EntryAndExit(_, exit) if is_exit => exit[position],
                     VisitColumn::Value(codes) | VisitColumn::EntryAndExit(codes, _) => codes[position],
+                    // Who reads them counts them as they are.
+                    VisitColumn::Events { .. } => continue,
                 };
                 event.dimensions.set(*dimension, &self.section.dictionaries[*dimension as usize].texts[code as usize]);
             }
@@ -363,35 +405,15 @@ impl VisitsPiece<'_> {
                 }
                 Ok(passing)
             }
-            Filter::Is(condition) => self.with_value(condition, work),
+            Filter::Is(condition) => self.visits.with_value(condition, work),
             // Which is not a question about sessions.
             Filter::Kind(_) => work.bits(count),
         }
     }
 
-    /// The positions of the sessions whose own value passes `condition`.
-    fn with_value(&self, condition: &Condition, work: &Work<'_>) -> Result<Bits, QueryError> {
-        let values = condition.normal_values();
-        let matcher = Matcher::new(condition.operator, &values);
-        let field = &condition.field;
-        let mut passing_codes = work.bits(self.visits.values(field))?;
-        work.for_each_block(0..self.visits.values(field), |block| {
-            for code in block {
-                passing_codes.insert_if(code as u32, matcher.matches(self.visits.text(field, code as u32)));
-            }
-        })?;
-        let count = self.visits.with_events;
-        let mut passing = work.bits(count)?;
-        let codes = self.visits.codes(field)?;
-        work.for_each_large_block(0..count, |block| {
-            passing.insert_where(block.start, &codes[block], |&code| passing_codes.contains(code));
-        })?;
-        Ok(passing)
-    }
-
     /// The visitors of the section with a session that `condition` chooses, of those that are whole here.
     pub(super) fn visitors_of(&self, condition: &Condition, work: &Work<'_>) -> Result<Bits, QueryError> {
-        let passing = self.with_value(condition, work)?;
+        let passing = self.visits.with_value(condition, work)?;
         let mut visitors = work.bits(self.codes.len())?;
         let mut passing = passing;
         self.split.iter().for_each(|&position| passing.remove_if_there(position));
