@@ -327,6 +327,13 @@ impl Long<'_> {
                 waits.remove_if_there(position);
             }
         }
+        if !is_first_pass {
+            // Who is alone was counted, and others are of one pass each.
+            let visitors = (0..).zip(&visits.visitor[..count]);
+            for (position, _) in visitors.filter(|(_, visitor)| !pairs.holds(codes[**visitor as usize])) {
+                chosen.remove_if_there(position);
+            }
+        }
         let texts = &visits.section.dictionaries[asked.field as usize].texts;
         if !waits.is_empty() {
             chosen.remove_all(&waits);

@@ -303,6 +303,11 @@ impl DistinctPairs {
         }
     }
 
+    /// Whether `code` is one of a visitor whom this pass holds.
+    pub(super) fn holds(&self, code: u32) -> bool {
+        code < ALONE && self.current.contains(&code)
+    }
+
     /// Whether this pass holds all codes up to `highest`; then there is room for them.
     pub(super) fn holds_up_to(&mut self, highest: u32) -> bool {
         let is_held = self.current.start == 0 && self.current.end == u32::MAX && highest < ALONE;
