@@ -146,14 +146,15 @@ impl Metrics {
         ] {
             metrics::gauge!(name).set(value as f64);
         }
-        if let Some(delivery) = stats.delivery {
-            let waits_ms = delivery.oldest.map_or(0, |oldest| SystemClock.now().millis_since(oldest).max(0));
-            metrics::gauge!("zenovay_spool_batches").set(delivery.batches as f64);
-            metrics::gauge!("zenovay_spool_bytes").set(delivery.bytes as f64);
-            metrics::gauge!("zenovay_spool_bytes_max").set(delivery.bytes_max as f64);
-            metrics::gauge!("zenovay_spool_age_seconds").set(waits_ms as f64 / 1_000.0);
-            metrics::gauge!("zenovay_clickhouse_reachable").set(if delivery.is_reachable { 1.0 } else { 0.0 });
-        }
+        // There are some from the start, wherever events are.
+        let delivery = stats.delivery.unwrap_or_default();
+        let waits_ms = delivery.oldest.map_or(0, |oldest| SystemClock.now().millis_since(oldest).max(0));
+        let is_reachable = stats.delivery.is_none_or(|delivery| delivery.is_reachable);
+        metrics::gauge!("zenovay_spool_batches").set(delivery.batches as f64);
+        metrics::gauge!("zenovay_spool_bytes").set(delivery.bytes as f64);
+        metrics::gauge!("zenovay_spool_bytes_max").set(delivery.bytes_max as f64);
+        metrics::gauge!("zenovay_spool_age_seconds").set(waits_ms as f64 / 1_000.0);
+        metrics::gauge!("zenovay_clickhouse_reachable").set(if is_reachable { 1.0 } else { 0.0 });
         process_figures::report();
         process_figures::report_disk(&self.data_dir);
         self.handle.render()
@@ -403,7 +404,7 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
     (
         "zenovay_clickhouse_reachable",
         MetricKind::Gauge,
-        "1 when ClickHouse took or answered what it was sent last, otherwise 0.",
+        "1 when ClickHouse took what it was sent last, or events are not there, otherwise 0.",
     ),
     ("zenovay_writable", MetricKind::Gauge, "1 when events can be stored now, otherwise 0."),
     (
