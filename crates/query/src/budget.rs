@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use crate::memory_pool::{Holding, MemoryPool};
 use crate::{Progress, QueryError};
 
-/// Who decides when a running query lets others go first.
+/// Who decides when a running query lets others go first. One without gives its core to whoever waits for it at each look.
 pub trait GiveWay: fmt::Debug + Send + Sync {
-    /// Returns when the query may go on. It may take some tens of milliseconds, and counts for the time of the query.
+    /// Returns when the query may go on. It may take some tens of milliseconds, and counts for the time of the query. Called at each look,
+    /// some tens of microseconds after the last one, on the thread that computes; gives up the core, if somebody shall have it.
     fn give_way(&self);
 }
 
@@ -135,15 +136,15 @@ impl Budget {
     }
 
     /// Called by kernels about once per 8,192 rows. Gives the core to a thread that waits for
-    /// it: a query can take its time, an event that arrives meanwhile cannot, and the kernel's scheduler, which sees two
-    /// threads of equal rank, would let the event wait for milliseconds.
+    /// it, unless a [`GiveWay`] decides: a query can take its time, an event that arrives meanwhile cannot, and the kernel's scheduler,
+    /// which sees two threads of equal rank, would let the event wait for milliseconds.
     ///
     /// # Errors
     /// When the query was cancelled or its time is over.
     pub fn check(&self) -> Result<(), QueryError> {
-        thread::yield_now();
-        if let Some(way) = &self.way {
-            way.give_way();
+        match &self.way {
+            Some(way) => way.give_way(),
+            None => thread::yield_now(),
         }
         self.check_time()
     }

@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use rustix::time::{ClockId, clock_gettime};
 use zenovay_query::GiveWay;
 
 use super::turns::{Asking, Party};
 
-/// A query that runs for less than this gives way to nobody.
+/// A query that computed for less than this gives way to nobody. Time in which its thread waited for a core does not count: beside others who
+/// take long every query does, and would be taken for one of them.
 const SHORT: Duration = Duration::from_millis(5);
 /// How long a query stops at once. Then it goes on for as long as a short one takes.
 const PAUSE: Duration = Duration::from_millis(25);
@@ -88,7 +90,7 @@ impl RunningQueries {
             state.short.push((number, asking));
             self.short.store(state.short.len(), Ordering::Relaxed);
         }
-        let course = Course { is_short, goes_on_until: now, paused: Duration::ZERO };
+        let course = Course { is_short, goes_on_until: now, thread_began: Duration::ZERO };
         let gives_way_until = now + time / 2;
         Arc::new(Running {
             all: Arc::clone(self),
@@ -126,15 +128,34 @@ struct Course {
     is_short: bool,
     /// After a pause in which others did not end.
     goes_on_until: Instant,
-    paused: Duration,
+    /// What its thread had computed when it began.
+    thread_began: Duration,
+}
+
+/// How long this thread has computed.
+fn thread_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 impl Running {
-    /// Whether it has to let others go first at `now`.
-    fn must_give_way(&self, now: Instant) -> bool {
+    /// Does `work`, which is the query, on this thread, and charges those who asked with what it computes.
+    pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
+        let began = thread_time();
+        self.course.lock().thread_began = began;
+        let done = work();
+        let used = thread_time().saturating_sub(began);
+        self.all.state.lock().charge(self.asking, used, Instant::now());
+        done
+    }
+
+    /// Whether it has to let others go first at `now`, when its thread has computed for `thread_time`.
+    fn must_give_way(&self, now: Instant, thread_time: impl FnOnce() -> Duration) -> bool {
         let mut course = self.course.lock();
         if course.is_short {
-            if now.saturating_duration_since(self.began) < SHORT {
+            // The thread is asked only when it can have computed for so long.
+            if now.saturating_duration_since(self.began) < SHORT
+                || thread_time().saturating_sub(course.thread_began) < SHORT
+            {
                 return false;
             }
             course.is_short = false;
@@ -147,18 +168,15 @@ impl Running {
     }
 
     /// Waits until those that go first are through, or long enough.
-    fn pause(&self, from: Instant, until: Instant) {
+    fn pause(&self, until: Instant) {
         let mut state = self.all.state.lock();
         let mut is_over = false;
         while !is_over && state.is_anybody_beside(self.asking) {
             is_over = self.all.changed.wait_until(&mut state, until).timed_out();
         }
         drop(state);
-        let now = Instant::now();
-        let mut course = self.course.lock();
-        course.paused += now.saturating_duration_since(from);
         if is_over {
-            course.goes_on_until = now + SHORT;
+            self.course.lock().goes_on_until = Instant::now() + SHORT;
         }
     }
 }
@@ -166,19 +184,20 @@ impl Running {
 impl GiveWay for Running {
     fn give_way(&self) {
         let now = Instant::now();
-        if self.must_give_way(now) {
-            self.pause(now, now + PAUSE);
+        let must_give_way = self.must_give_way(now, thread_time);
+        if must_give_way {
+            self.pause(now + PAUSE);
+        } else if !self.course.lock().is_short {
+            // A short one that gave up its core would have it back when the one that has it then gives it up, or at the next tick of the
+            // kernel, which is 4 ms.
+            std::thread::yield_now();
         }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let course = self.course.get_mut();
-        let now = Instant::now();
-        let ran = now.saturating_duration_since(self.began).saturating_sub(course.paused);
-        self.all.state.lock().charge(self.asking, ran, now);
-        if course.is_short {
+        if self.course.get_mut().is_short {
             self.all.is_no_more_short(self.number);
         }
     }
@@ -194,6 +213,11 @@ mod tests {
 
     const TIME: Duration = Duration::from_secs(3_600);
 
+    /// The time of a thread that waited for nothing since its query began.
+    fn computed() -> Duration {
+        TIME
+    }
+
     fn asking(website: u8, key: u8) -> Asking {
         Asking {
             website: Some(WebsiteId::from_random_bytes([website; 16])),
@@ -208,21 +232,35 @@ mod tests {
         let long = all.begin(asking(1, 1), TIME, now);
         let own_website = all.begin(asking(1, 0), TIME, now);
         let own_key = all.begin(asking(2, 1), TIME, now);
-        assert!(!long.must_give_way(now + SHORT), "to its own");
+        assert!(!long.must_give_way(now + SHORT, computed), "to its own");
         let other = all.begin(asking(3, 3), TIME, now);
-        assert!(long.must_give_way(now + SHORT));
-        assert!(!other.must_give_way(now), "it is short");
-        assert!(!long.must_give_way(now + TIME / 2), "it must end some day");
+        assert!(long.must_give_way(now + SHORT, computed));
+        assert!(!other.must_give_way(now, computed), "it is short");
+        assert!(!long.must_give_way(now + TIME / 2, computed), "it must end some day");
         drop(other);
-        assert!(!long.must_give_way(now + SHORT), "nobody is there");
+        assert!(!long.must_give_way(now + SHORT, computed), "nobody is there");
         // Of two that are long neither is short.
         let other = all.begin(asking(3, 3), TIME, now);
-        assert!(other.must_give_way(now + SHORT), "to those of the first website and key");
-        assert!(!long.must_give_way(now + SHORT));
+        assert!(other.must_give_way(now + SHORT, computed), "to those of the first website and key");
+        assert!(!long.must_give_way(now + SHORT, computed));
         drop((own_website, own_key));
-        assert!(!other.must_give_way(now + SHORT));
+        assert!(!other.must_give_way(now + SHORT, computed));
         let state = all.state.lock();
         assert_eq!((state.short.len(), all.short.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    /// Sabotage: count the time in which it waits for a core, or what others compute.
+    #[test]
+    fn who_waits_has_used_nothing() {
+        let (all, now) = (Arc::new(RunningQueries::default()), Instant::now());
+        let _other = all.begin(asking(1, 1), TIME, now);
+        let slow = all.begin(asking(2, 2), TIME, now);
+        let began = slow.run(|| slow.course.lock().thread_began);
+        assert!(!slow.must_give_way(now + TIME / 4, || began), "it computed nothing");
+        assert!(!all.state.lock().has_used_much(asking(2, 2), now));
+        assert!(slow.must_give_way(now + TIME / 4, || began + SHORT));
+        slow.run(|| while thread_time() < began + BURST * 2 {});
+        assert!(all.state.lock().has_used_much(asking(2, 9), Instant::now()), "it computed twice what it may");
     }
 
     /// Sabotage: leave out what was used before.
@@ -232,13 +270,13 @@ mod tests {
         all.state.lock().charge(asking(1, 1), BURST, now);
         let other = all.begin(asking(2, 2), TIME, now);
         for again in [asking(1, 0), asking(9, 1)] {
-            assert!(all.begin(again, TIME, now).must_give_way(now), "{again:?}");
+            assert!(all.begin(again, TIME, now).must_give_way(now, computed), "{again:?}");
         }
-        assert!(!all.begin(asking(8, 8), TIME, now).must_give_way(now));
+        assert!(!all.begin(asking(8, 8), TIME, now).must_give_way(now, computed));
         // Nothing is held against anybody for long, however much it was.
         all.state.lock().charge(asking(1, 1), TIME, now);
         let later = now + REMEMBERED * SHARE * 2;
-        assert!(!all.begin(asking(1, 1), TIME, later).must_give_way(later));
+        assert!(!all.begin(asking(1, 1), TIME, later).must_give_way(later, computed));
         drop(other);
     }
 
@@ -254,7 +292,7 @@ mod tests {
             let (sender, long) = (sender.clone(), Arc::clone(&long));
             move || {
                 sender.send("stops").unwrap();
-                long.pause(began, began + TIME);
+                long.pause(began + TIME);
                 sender.send("goes on").unwrap();
             }
         });
@@ -266,16 +304,15 @@ mod tests {
         waiting.join().unwrap();
         let order: Vec<_> = order.try_iter().collect();
         assert_eq!(order, ["another ends", "another ends", "goes on"]);
-        assert!(!long.course.lock().paused.is_zero());
 
         // One that does not end is not waited for longer than a pause, and then not at once again.
         let stuck = all.begin(asking(4, 4), TIME, began);
         let now = began + SHORT;
-        assert!(long.must_give_way(now));
-        long.pause(now, now);
+        assert!(long.must_give_way(now, computed));
+        long.pause(now);
         let goes_on_until = long.course.lock().goes_on_until;
-        assert!(!long.must_give_way(goes_on_until - Duration::from_nanos(1)));
-        assert!(long.must_give_way(goes_on_until));
+        assert!(!long.must_give_way(goes_on_until - Duration::from_nanos(1), computed));
+        assert!(long.must_give_way(goes_on_until, computed));
         drop(stuck);
     }
 

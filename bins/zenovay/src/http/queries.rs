@@ -8,8 +8,8 @@ use actix_web::web;
 use zenovay_domain::{EventKind, TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::EventStore;
 use zenovay_query::{
-    Answer, Breakdown, Budget, Compared, Comparison, Filter, GroupBy, MemoryPool, MetricValues, Progress, Query,
-    QueryError, Question, SeriesPoint, VisitorPage,
+    Answer, Breakdown, Budget, Compared, Comparison, Filter, GiveWay, GroupBy, MemoryPool, MetricValues, Progress,
+    Query, QueryError, Question, SeriesPoint, VisitorPage,
 };
 
 use super::envelope::ApiError;
@@ -107,7 +107,7 @@ impl QueryPool {
         ask: impl FnOnce(&QuerySession<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let running = self.running.begin(asking, self.time, Instant::now());
-        let budget = budget.giving_way(running);
+        let budget = budget.giving_way(Arc::clone(&running) as Arc<dyn GiveWay>);
         let _cancel = CancelOnDrop(budget.clone());
         let events = Arc::clone(&self.events);
         let begun = self.slow.begin(asking.website);
@@ -115,7 +115,8 @@ impl QueryPool {
         let result = web::block(move || {
             let _turn = turn;
             let began = Instant::now();
-            let answer = span.in_scope(|| ask(&QuerySession { events: events.as_ref(), budget: &budget }));
+            let session = QuerySession { events: events.as_ref(), budget: &budget };
+            let answer = span.in_scope(|| running.run(|| ask(&session)));
             begun.ended(began.duration_since(asked), began.elapsed(), &answer);
             answer
         });
