@@ -25,6 +25,8 @@ struct Parts {
     also_open: u64,
     has_digests: bool,
     has_visits: bool,
+    /// The number of a section that has none all the same.
+    without_visits: Option<usize>,
     /// Whether the events stand with the visits.
     has_events: bool,
     has_columns: bool,
@@ -42,6 +44,7 @@ impl Parts {
             also_open,
             has_digests,
             has_visits: false,
+            without_visits: None,
             has_events: false,
             has_columns: false,
             has_codes: false,
@@ -128,7 +131,7 @@ impl Sections for Parts {
     fn visits(&self, number: usize, needs: VisitNeeds, _: &Budget) -> Result<Option<Visits>, QueryError> {
         let section = &self.sections[number];
         let chunk = &section.chunk;
-        if !self.has_visits {
+        if !self.has_visits || self.without_visits == Some(number) {
             return Ok(None);
         }
         let mut coded = Vec::new();
@@ -393,6 +396,7 @@ proptest! {
         in_time in any::<bool>(),
         also_open in 0u64..4,
         (has_digests, has_columns, has_codes) in any::<(bool, bool, bool)>(),
+        without_visits in prop::option::of(0usize..4),
         queries in prop::collection::vec((
             any_happenings(),
             prop::sample::select(vec![3_000usize, 10_000, usize::MAX / 2]),
@@ -415,7 +419,7 @@ proptest! {
             events = parts.concat();
         }
         let known = Parts::new(&parts, also_open, has_digests);
-        let sections = Parts { has_visits: true, has_events: true, has_columns, has_codes, ..known };
+        let sections = Parts { has_visits: true, without_visits, has_events: true, has_columns, has_codes, ..known };
         for (query, may_hold) in queries {
             match answer_holding(&sections, &query, &Budget::unlimited(), may_hold) {
                 Err(QueryError::MemoryExceeded) if may_hold < 100_000 => {}
