@@ -70,7 +70,7 @@ test-rust:
     # Each of these programs has the whole server in it, 10 GB together, and none is needed again. What is linked twice is no test.
     [[ -z "${CI:-}" ]] || find {{quote(target / "debug/deps")}} -type f -executable -links 1 ! -name '*.so' -delete
     cargo test --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked --lib
-    scripts/run-examples
+    scripts/run-examples {{features}}
 
 # Events on two real servers of ClickHouse, which the tests start and end: the store, and the program with it. What is tested on PostgreSQL is in test-rust.
 test-databases:
