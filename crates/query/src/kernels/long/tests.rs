@@ -387,9 +387,8 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    // Sabotages, each of which turns this red: add the visitors of sections without visits once in `Long::share_by_visits`, or each
-    // visitor of a section once; take `others` for `between` in `Happenings::next`; do not look whether a page was met in the visit in
-    // `count_events_of`; count the sessions that wait there, too; have other events pass with pageviews in `passing`.
+    // Sabotages, each of which turns this red: add each visitor of a section once in `Long::find_shared`; count the sessions that wait
+    // there, too, in `count_events_of`; have other events pass with pageviews in `passing`.
     #[test]
     fn what_happened_is_told_by_visits(
         rows in prop::collection::vec((VISITS.any_event(), 0usize..4), 0..120),
