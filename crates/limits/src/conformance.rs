@@ -112,8 +112,18 @@ fn methods(requests: u32) -> [Rule; 3] {
     [rule, rule.sliding(), rule.burst(requests)]
 }
 
-fn run<S: Strategy>(strategy: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
-    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
+/// How many cases are tried of counts that wait for another process, for each of which a process's own has many.
+const CASES_IF_SLOW: u32 = 24;
+
+fn run<K, C: Counts<K>, S: Strategy>(
+    make: Make<'_, C>,
+    strategy: S,
+    test: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
+    let usual = Config::default();
+    let is_slow = make().iter().any(Counts::may_block);
+    let cases = if is_slow { usual.cases.min(CASES_IF_SLOW) } else { usual.cases };
+    let mut runner = TestRunner::new(Config { failure_persistence: None, cases, ..usual });
     if let Err(error) = runner.run(&strategy, test) {
         panic!("{error}");
     }
@@ -354,7 +364,7 @@ pub fn fixed_windows_equal_a_naive_reference<K, C: Counts<K>>(make: Make<'_, C>,
         (Rule::per_day(0), 24 * 60 * MINUTE_MS),
         (Rule::per(Duration::from_millis(7), 0).unwrap(), 7),
     ] {
-        run((steps(vec![0, 1, 3, 30], length + length / 6 + 2), 0..10_000_000_i64), |plan| {
+        run::<K, C, _>(make, (steps(vec![0, 1, 3, 30], length + length / 6 + 2), 0..10_000_000_i64), |plan| {
             let nodes = Nodes::new(make, key);
             compare(&nodes, rule, plan, |passed, requests, now| {
                 // Aligned to 1970, not to the beginning of the test.
@@ -377,7 +387,7 @@ pub fn sliding_windows_equal_a_naive_reference<K, C: Counts<K>>(make: Make<'_, C
     for (rule, length) in
         [(Rule::per_second(0), 1_000), (Rule::per_minute(0), MINUTE_MS), (Rule::per_month(0), 31 * 86_400_000)]
     {
-        run((steps(vec![0, 1, 3, 32], length / 2 + 2), 0..10_000_000_i64), |plan| {
+        run::<K, C, _>(make, (steps(vec![0, 1, 3, 32], length / 2 + 2), 0..10_000_000_i64), |plan| {
             let nodes = Nodes::new(make, key);
             compare(&nodes, rule.sliding(), plan, |passed, requests, now| {
                 let live: Vec<i64> = passed.iter().copied().filter(|when| when + length > now).collect();
@@ -399,33 +409,37 @@ pub fn sliding_windows_equal_a_naive_reference<K, C: Counts<K>>(make: Make<'_, C
 /// With more than 32 requests: never more in any time of the length, and never fewer than if each were forgotten a 32nd of
 /// the length later.
 pub fn long_sliding_windows_never_let_more_pass<K, C: Counts<K>>(make: Make<'_, C>, key: Key<'_, K>) {
-    run((33..200_u32, prop::collection::vec((1..80_u32, 0..9_000_i64), 1..60)), |(requests, steps)| {
-        let nodes = Nodes::new(make, key);
-        let rule = Rule::per_minute(requests).sliding();
-        let (mut now, mut passed) = (0, Vec::new());
-        for (tries, wait) in steps {
-            now += wait;
-            for _ in 0..tries {
-                let of_last = |length: i64| passed.iter().filter(|when| **when + length > now).count() as u64;
-                let (least, most) = (of_last(MINUTE_MS), of_last(MINUTE_MS + MINUTE_MS / 32));
-                let decision = nodes.charge(1, rule, at(now));
-                if decision.allowed {
-                    prop_assert!(least < u64::from(requests));
-                    passed.push(now);
-                } else {
-                    prop_assert!(most >= u64::from(requests));
-                    let wait = i64::try_from(decision.retry_after.as_millis()).unwrap();
-                    prop_assert!(wait <= MINUTE_MS + MINUTE_MS / 32, "{wait}");
+    run::<K, C, _>(
+        make,
+        (33..200_u32, prop::collection::vec((1..80_u32, 0..9_000_i64), 1..60)),
+        |(requests, steps)| {
+            let nodes = Nodes::new(make, key);
+            let rule = Rule::per_minute(requests).sliding();
+            let (mut now, mut passed) = (0, Vec::new());
+            for (tries, wait) in steps {
+                now += wait;
+                for _ in 0..tries {
+                    let of_last = |length: i64| passed.iter().filter(|when| **when + length > now).count() as u64;
+                    let (least, most) = (of_last(MINUTE_MS), of_last(MINUTE_MS + MINUTE_MS / 32));
+                    let decision = nodes.charge(1, rule, at(now));
+                    if decision.allowed {
+                        prop_assert!(least < u64::from(requests));
+                        passed.push(now);
+                    } else {
+                        prop_assert!(most >= u64::from(requests));
+                        let wait = i64::try_from(decision.retry_after.as_millis()).unwrap();
+                        prop_assert!(wait <= MINUTE_MS + MINUTE_MS / 32, "{wait}");
+                    }
                 }
             }
-        }
-        let decision = nodes.charge(1, rule, at(now));
-        if !decision.allowed {
-            let then = at(now).plus(decision.retry_after);
-            prop_assert!(nodes.charge(1, rule, then).allowed, "waited as told");
-        }
-        Ok(())
-    });
+            let decision = nodes.charge(1, rule, at(now));
+            if !decision.allowed {
+                let then = at(now).plus(decision.retry_after);
+                prop_assert!(nodes.charge(1, rule, then).allowed, "waited as told");
+            }
+            Ok(())
+        },
+    );
 }
 
 /// Against exact fractions.
@@ -437,7 +451,7 @@ pub fn buckets_equal_a_naive_reference<K, C: Counts<K>>(make: Make<'_, C>, key: 
             let rule = rule.burst(burst);
             let longest = i64::try_from(length).unwrap();
             let wait = prop_oneof![3 => Just(0), 2 => 0..longest / 4, 1 => 0..8 * longest];
-            run(prop::collection::vec((wait, 1..4_u32), 1..120), |steps| {
+            run::<K, C, _>(make, prop::collection::vec((wait, 1..4_u32), 1..120), |steps| {
                 let nodes = Nodes::new(make, key);
                 // What is missing, in requests times milliseconds.
                 let (mut now, mut missing) = (0_i64, 0_i128);
@@ -485,7 +499,7 @@ pub fn months_are_those_of_the_calendar<K, C: Counts<K>>(make: Make<'_, C>, key:
 /// Corrections of the clock by a few seconds give no window twice. Sabotage: number windows by the clock alone.
 pub fn small_steps_back_give_no_extra_allowance<K, C: Counts<K>>(make: Make<'_, C>, key: Key<'_, K>) {
     for rule in methods(1) {
-        run(prop::collection::vec(-10_000..12_000_i64, 1..300), |steps| {
+        run::<K, C, _>(make, prop::collection::vec(-10_000..12_000_i64, 1..300), |steps| {
             let nodes = Nodes::new(make, key);
             let (mut now, mut latest, mut passed) = (0_i64, 0, 0_i64);
             for step in steps {
@@ -503,7 +517,7 @@ pub fn small_steps_back_give_no_extra_allowance<K, C: Counts<K>>(make: Make<'_, 
 /// Jumps of the clock by any distance lock nobody out, and each gives at most one window more.
 pub fn jumps_of_the_clock_lock_nobody_out<K, C: Counts<K>>(make: Make<'_, C>, key: Key<'_, K>) {
     for rule in methods(1) {
-        run(prop::collection::vec((-9_000_000..9_000_000_i64, 0..60_000_i64), 1..60), |steps| {
+        run::<K, C, _>(make, prop::collection::vec((-9_000_000..9_000_000_i64, 0..60_000_i64), 1..60), |steps| {
             let nodes = Nodes::new(make, key);
             let (mut now, mut elapsed, mut passed) = (0_i64, 0, 0_i64);
             let jumps = i64::try_from(steps.len()).unwrap();
@@ -534,7 +548,7 @@ pub fn any_rule_at_any_time_has_an_answer<K, C: Counts<K>>(make: Make<'_, C>, ke
     let length = prop_oneof![Just(1), Just(2_678_400_000), 1..2_678_400_000_u64];
     let step =
         (times, number(), prop::option::of(number()), any::<bool>(), prop::option::of(length), 0..3_u64, any::<bool>());
-    run(prop::collection::vec(step, 1..40), |steps| {
+    run::<K, C, _>(make, prop::collection::vec(step, 1..40), |steps| {
         let nodes = Nodes::new(make, key);
         for (millis, requests, burst, sliding, length, n, takes_back) in steps {
             let rule = length.map_or(Rule::per_month(requests), |millis| {

@@ -20,5 +20,5 @@ pub use counts::{Counts, LimiterUnavailable};
 pub use decision::{Decision, Refused};
 pub use limiter::Limiter;
 pub use memory::{DEFAULT_MAX_BYTES, MemoryCounts};
-pub use rule::{InvalidRule, Rule};
+pub use rule::{InvalidRule, Method, Rule};
 pub use time::UnixTime;

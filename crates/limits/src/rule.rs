@@ -47,12 +47,15 @@ impl fmt::Display for InvalidRule {
 
 impl error::Error for InvalidRule {}
 
-/// How requests are counted.
+/// How the requests of a rule are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Method {
+#[non_exhaustive]
+pub enum Method {
+    /// In windows of the clock.
     Fixed,
+    /// In the time before each request, see [`Rule::sliding`].
     Sliding,
-    /// By a bucket of this many requests.
+    /// By a bucket of this many requests, see [`Rule::burst`].
     Bucket(u32),
 }
 
@@ -142,8 +145,21 @@ impl Rule {
         Self { requests: self.requests.saturating_mul(factor), method, ..self }
     }
 
-    /// How many requests it takes at once: the burst, or [`Self::requests`].
-    pub(crate) const fn limit(&self) -> u32 {
+    /// How its requests are counted.
+    pub const fn method(&self) -> Method {
+        self.method
+    }
+
+    /// Its time; `None` for months of the calendar. A month that slides, or by which a bucket is filled, has 31 days.
+    pub const fn time(&self) -> Option<Duration> {
+        match (self.period, self.method) {
+            (Period::Month, Method::Fixed) => None,
+            (period, _) => Some(Duration::from_millis(period.length_ms().unsigned_abs())),
+        }
+    }
+
+    /// How many requests it takes at once: the burst, or [`Self::requests`]. This is [`Decision::limit`](crate::Decision::limit).
+    pub const fn limit(&self) -> u32 {
         match self.method {
             Method::Fixed | Method::Sliding => self.requests,
             // A bucket that is never filled is never full either.
@@ -206,6 +222,16 @@ const fn end_of_month(at: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rule_can_be_read() {
+        let rule = Rule::per_minute(30);
+        assert_eq!((rule.method(), rule.time(), rule.limit()), (Method::Fixed, Some(Duration::from_secs(60)), 30));
+        let bucket = Rule::per_month(30).burst(4);
+        let month = Duration::from_secs(31 * 86_400);
+        assert_eq!((bucket.method(), bucket.time(), bucket.limit()), (Method::Bucket(4), Some(month), 4));
+        assert_eq!((Rule::per_month(1).time(), Rule::per_month(1).sliding().time()), (None, Some(month)));
+    }
 
     #[test]
     fn rules_have_a_time() {
