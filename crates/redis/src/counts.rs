@@ -9,7 +9,7 @@ use zenovay_limits::{
 };
 
 use crate::keeper::{Redis, Shared};
-use crate::link::{Away, AwayReason, Script};
+use crate::link::{Away, Script};
 
 /// Keys at most in the database before further ones are counted together: about a gigabyte.
 const KEYS_MAX: u64 = 4_000_000;
@@ -117,16 +117,13 @@ impl<K: ?Sized> RedisCounts<K> {
     /// known what was counted.
     fn run(&self, key: &K, rules: &[Rule], now: UnixTime, action: &str) -> Result<Option<(bool, Vec<i64>)>, Away> {
         let shared = self.shared();
-        if shared.is_away() {
-            return Err(Away { reason: AwayReason::Connection, cause: String::new() });
-        }
         let keys = self.keys(key);
         let (time, slack) = match shared.times.of_caller(now) {
             None => (String::new(), SLACK_MS),
             // Far times have no place in a double; counts end by the real clock, which does not move.
             Some(now) => (now.as_millis().clamp(-FAR_MS, FAR_MS).to_string(), FAR_SLACK_MS),
         };
-        let answer = shared.link.ask(|opened| {
+        let answer = shared.ask(|opened| {
             let run = if self.fallback == Fallback::Exact { opened.run.as_str() } else { "" };
             let mut arguments = vec![
                 time.clone(),
@@ -140,15 +137,14 @@ impl<K: ?Sized> RedisCounts<K> {
                 arguments.extend(written(rule, &rules[..place]));
             }
             opened.run::<Vec<i64>>(Script::Charge, &keys, arguments)
-        });
-        let answer = answer.inspect_err(|away| shared.lose(away))?;
+        })?;
         match answer.split_first() {
             Some((-1, _)) => Ok(None),
             Some((passes, rest)) if action == "refund" || rest.len() == 1 + 3 * rules.len() => {
                 Ok(Some((*passes == 1, rest.to_vec())))
             }
             _ => {
-                let away = Away { reason: AwayReason::Answer, cause: "a charge was answered otherwise".to_owned() };
+                let away = Away::answer("a charge was answered otherwise");
                 shared.lose(&away);
                 Err(away)
             }

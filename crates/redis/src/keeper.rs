@@ -232,6 +232,14 @@ impl Shared {
         self.is_away.load(Ordering::Relaxed)
     }
 
+    /// Asks Redis, unless it is away; one that does not answer is away from then on.
+    pub(crate) fn ask<T>(&self, ask: impl FnMut(&mut Opened) -> redis::RedisResult<T>) -> Result<T, Away> {
+        if self.is_away() {
+            return Err(Away { reason: AwayReason::Connection, cause: "it is looked for".to_owned() });
+        }
+        self.link.ask(ask).inspect_err(|away| self.lose(away))
+    }
+
     pub(crate) fn nodes(&self) -> u32 {
         self.membership.lock().nodes()
     }
@@ -358,8 +366,7 @@ impl Shared {
         };
         let answer: Vec<String> = opened.run(Script::Beat, &keys, std::mem::take(&mut arguments))?;
         let heard = Heard::read(&answer);
-        let (heard, secret) = heard
-            .ok_or_else(|| Away { reason: AwayReason::Answer, cause: "a beat was answered otherwise".to_owned() })?;
+        let (heard, secret) = heard.ok_or_else(|| Away::answer("a beat was answered otherwise"))?;
         if *self.secret.read() != secret {
             *self.secret.write() = secret;
         }

@@ -8,6 +8,8 @@ mod keeper;
 mod link;
 mod membership;
 mod redis_url;
+mod salts;
+mod sessions;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -17,3 +19,5 @@ pub use counts::{Fallback, RedisCounts};
 pub use keeper::{Before, Observer, Redis, Status};
 pub use link::{AwayReason, OpenError};
 pub use redis_url::{InvalidRedisUrl, RedisUrl};
+pub use salts::RedisSalts;
+pub use sessions::RedisSessions;

@@ -69,6 +69,11 @@ pub(crate) struct Away {
 }
 
 impl Away {
+    /// It answered what is not understood.
+    pub(crate) fn answer(cause: &str) -> Self {
+        Self { reason: AwayReason::Answer, cause: cause.to_owned() }
+    }
+
     fn timeout() -> Self {
         Self { reason: AwayReason::Timeout, cause: "it does not answer in time".to_owned() }
     }
@@ -93,7 +98,11 @@ impl From<RedisError> for Away {
             ErrorKind::Io => AwayReason::Connection,
             _ => AwayReason::Answer,
         };
-        Self { reason, cause: error.to_string() }
+        match reason {
+            // The system says of it that a resource is unavailable for the moment.
+            AwayReason::Timeout => Self::timeout(),
+            reason => Self { reason, cause: error.to_string() },
+        }
     }
 }
 
@@ -109,15 +118,19 @@ fn is_would_block(error: &RedisError) -> bool {
 pub(crate) enum Script {
     Charge,
     Beat,
+    Salts,
+    Swap,
 }
 
 impl Script {
-    const ALL: [Self; 2] = [Self::Charge, Self::Beat];
+    const ALL: [Self; 4] = [Self::Charge, Self::Beat, Self::Salts, Self::Swap];
 
     const fn source(self) -> &'static str {
         match self {
             Self::Charge => include_str!("scripts/charge.lua"),
             Self::Beat => include_str!("scripts/beat.lua"),
+            Self::Salts => include_str!("scripts/salts.lua"),
+            Self::Swap => include_str!("scripts/swap.lua"),
         }
     }
 }
@@ -181,6 +194,11 @@ impl Opened {
                 result => return result,
             }
         }
+    }
+
+    /// What is there under a name.
+    pub(crate) fn get(&mut self, name: &[u8]) -> Result<Option<Vec<u8>>, RedisError> {
+        redis::cmd("GET").arg(name).query(&mut self.connection)
     }
 
     /// The clock of the server, in milliseconds since 1970.

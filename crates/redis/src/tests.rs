@@ -4,6 +4,7 @@ mod cap;
 mod faults;
 mod model;
 mod suite;
+mod visitors;
 
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
