@@ -103,6 +103,8 @@ impl Times {
 /// What is shared by all that use one server.
 pub(crate) struct Shared {
     pub(crate) link: Link,
+    /// How long a beat waits.
+    patience: Duration,
     pub(crate) times: Times,
     /// What the names of all keys begin with.
     pub(crate) prefix: String,
@@ -149,7 +151,18 @@ impl Redis {
     /// When the server refuses what is asked of it: another password, or no right to do what is needed. One that cannot be reached yet is
     /// looked for.
     pub fn open(url: &RedisUrl, before: Before<'_>, observer: impl Observer + 'static) -> Result<Self, OpenError> {
-        let redis = Self::new(url, "zenovay:".to_owned(), Times::Real(Instant::now()), before, Box::new(observer))?;
+        Self::open_within(DEADLINE, url, before, observer)
+    }
+
+    /// The same with another time for a charge.
+    pub(crate) fn open_within(
+        deadline: Duration,
+        url: &RedisUrl,
+        before: Before<'_>,
+        observer: impl Observer + 'static,
+    ) -> Result<Self, OpenError> {
+        let times = Times::Real(Instant::now());
+        let redis = Self::new(deadline, url, "zenovay:".to_owned(), times, before, Box::new(observer))?;
         let before = if let Before::Run(nodes) = before { nodes.split_whitespace().next() } else { None };
         match redis.shared.link.open(FIRST) {
             Err(away) if matches!(away.reason, AwayReason::Access | AwayReason::Answer) => return Err(away.into()),
@@ -170,6 +183,7 @@ impl Redis {
     }
 
     pub(crate) fn new(
+        deadline: Duration,
         url: &RedisUrl,
         prefix: String,
         times: Times,
@@ -181,7 +195,8 @@ impl Redis {
             Before::Nothing | Before::Others => Membership::default(),
         };
         let shared = Shared {
-            link: Link::new(url, DEADLINE)?,
+            link: Link::new(url, deadline)?,
+            patience: deadline.max(PATIENCE),
             times,
             prefix,
             membership: Mutex::new(membership),
@@ -380,7 +395,7 @@ impl Shared {
 
     /// Connects and says that this node is there.
     pub(crate) fn connect(&self, before: Option<&str>) -> Result<Opened, Away> {
-        let mut opened = self.link.open(PATIENCE)?;
+        let mut opened = self.link.open(self.patience)?;
         self.begin(&mut opened, before)?;
         Ok(opened)
     }

@@ -67,6 +67,14 @@ impl Server {
         format!("unix://{}/redis.sock", self.dir.display())
     }
 
+    /// The names of its keys like this, with what is no text left out.
+    pub(crate) fn keys(&self, pattern: &str) -> Vec<String> {
+        let mut asked = Command::new("redis-cli");
+        asked.arg("-s").arg(self.dir.join("redis.sock")).args(["--raw", "keys", pattern]);
+        let asked = asked.output().unwrap();
+        String::from_utf8_lossy(&asked.stdout).lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    }
+
     /// Ends it as a crash does (`crash`), starts it again (`start`), stops its process (`stop`) or lets it go on (`go-on`).
     pub(crate) fn tell(&mut self, word: &str) {
         writeln!(self.shell.stdin.as_mut().unwrap(), "{word}").unwrap();

@@ -17,6 +17,9 @@ use crate::{AwayReason, RedisUrl};
 /// The server of all tests. What is static is never dropped: the system closes its standard input.
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 
+/// For how long something is waited for, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Hears nothing.
 struct Deaf;
 
@@ -41,7 +44,7 @@ fn node(server: &Server, prefix: &str, at: &Arc<AtomicI64>) -> Redis {
 
 fn node_after(before: Before<'_>, server: &Server, prefix: &str, at: &Arc<AtomicI64>) -> Redis {
     let url = RedisUrl::read(&server.url()).unwrap();
-    Redis::new(&url, prefix.to_owned(), Times::Moved(Arc::clone(at)), before, Box::new(Deaf)).unwrap()
+    Redis::new(PATIENCE, &url, prefix.to_owned(), Times::Moved(Arc::clone(at)), before, Box::new(Deaf)).unwrap()
 }
 
 /// What the server answers.

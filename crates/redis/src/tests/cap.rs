@@ -35,10 +35,8 @@ fn keys_that_find_no_room_are_counted_together_and_free_nobody() {
         let _: i64 = redis::cmd("DEL").arg(key).query(&mut connection).unwrap();
     }
     assert!(!passes(2_999));
-    let lasting: i64 = answer(
-        &server,
-        &["PTTL", std::str::from_utf8(&answer::<Vec<Vec<u8>>>(&server, &["KEYS", "z:together:*"])[0]).unwrap()],
-    );
+    let together = &server.keys("z:together:*")[0];
+    let lasting: i64 = answer(&server, &["PTTL", together]);
     assert!(lasting > 0, "every count ends by itself");
 }
 

@@ -33,13 +33,12 @@ impl Observer for Heard {
     }
 }
 
-/// For how long something is waited for, on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(30);
-
+/// A node that waits long for its charges: how long is the matter of one test.
 fn open(server: &Server) -> (Redis, Heard) {
     let heard = Heard::default();
     let url = RedisUrl::read(&server.url()).unwrap();
-    (Redis::open(&url, Before::Nothing, heard.clone()).unwrap(), heard)
+    let deadline = Duration::from_secs(2);
+    (Redis::open_within(deadline, &url, Before::Nothing, heard.clone()).unwrap(), heard)
 }
 
 /// Waits until the status of `redis` is as `is` wants it.
@@ -70,7 +69,8 @@ fn passed(counts: &RedisCounts<Network>, requests: u32) -> usize {
 #[test]
 fn a_redis_that_hangs_is_left_alone_until_it_answers() {
     let mut server = Server::start();
-    let (redis, heard) = open(&server);
+    let (url, heard) = (RedisUrl::read(&server.url()).unwrap(), Heard::default());
+    let redis = Redis::open(&url, Before::Nothing, heard.clone()).unwrap();
     let counts = counts(&redis, Fallback::Share);
     assert!(charge(&counts, 40).unwrap());
     server.tell("stop");
@@ -88,7 +88,7 @@ fn a_redis_that_hangs_is_left_alone_until_it_answers() {
         threads.into_iter().map(|thread| thread.join().unwrap()).max().unwrap()
     });
     // The deadline is 40 ms; the rest is the machine's, which may do much else.
-    assert!(slowest < Duration::from_millis(250), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     assert_eq!(redis.status().away, Some(AwayReason::Timeout));
     let began = Instant::now();
     assert_eq!(passed(&counts, 40), 0, "its own count is used up by the threads");
