@@ -213,24 +213,3 @@ fn never_more_than_the_limit_while_the_server_is_killed_under_load() {
     }
     nodes.iter().for_each(Redis::stop);
 }
-
-/// Sabotage: leave a right out of the page for operators.
-#[test]
-fn the_rights_on_the_page_for_operators_are_enough() {
-    let server = Server::start();
-    let page = include_str!("../../../../docs/operations/redis.md");
-    let line = page.lines().find_map(|line| line.trim().strip_prefix("ACL SETUSER ")).unwrap();
-    let words: Vec<&str> = ["ACL", "SETUSER"].into_iter().chain(line.split(' ')).collect();
-    let () = answer(&server, &words);
-    let url = RedisUrl::read(&format!("{}?user=zenovay&pass=PASSWORD", server.url())).unwrap();
-    let heard = Heard::default();
-    let redis = Redis::open(&url, Before::Nothing, heard.clone()).unwrap();
-    let address = Network::Client(ClientNetwork::V4([192, 0, 2, 1].into()));
-    for fallback in [Fallback::Exact, Fallback::Share] {
-        let counts = counts(&redis, fallback);
-        assert!(counts.charge(&address, &[Rule::per_minute(5)], UnixTime::now()).unwrap().allowed);
-        counts.refund(&address, &[Rule::per_minute(5)], UnixTime::now()).unwrap();
-    }
-    redis.stop();
-    assert!(heard.0.lock().unwrap().is_empty());
-}
