@@ -132,10 +132,13 @@ impl<K: ?Sized> RedisCounts<K> {
                 run.to_owned(),
                 SETTLE_MS.to_string(),
                 action.to_owned(),
+                opened.number.to_string(),
             ];
             for (place, rule) in rules.iter().enumerate() {
                 arguments.extend(written(rule, &rules[..place]));
             }
+            let asker = shared.asker(opened);
+            let keys: Vec<_> = keys.iter().chain([&asker]).collect();
             opened.run::<Vec<i64>>(Script::Charge, &keys, arguments)
         })?;
         match answer.split_first() {

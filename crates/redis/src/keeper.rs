@@ -164,7 +164,7 @@ impl Redis {
         let times = Times::Real(Instant::now());
         let redis = Self::new(deadline, url, "zenovay:".to_owned(), times, before, Box::new(observer))?;
         let before = if let Before::Run(nodes) = before { nodes.split_whitespace().next() } else { None };
-        match redis.shared.link.open(FIRST) {
+        match redis.shared.link.open(deadline.max(FIRST)) {
             Err(away) if matches!(away.reason, AwayReason::Access | AwayReason::Answer) => return Err(away.into()),
             Err(away) => redis.shared.lose(&away),
             Ok(mut opened) => {
@@ -265,6 +265,11 @@ impl Shared {
 
     pub(crate) fn key(&self, name: &str) -> Vec<u8> {
         [self.prefix.as_bytes(), name.as_bytes()].concat()
+    }
+
+    /// Where Redis remembers the number of what was done last on this connection, for what must not be done twice.
+    pub(crate) fn asker(&self, opened: &Opened) -> Vec<u8> {
+        self.key(&format!("asked:{}:{}", self.name, opened.seat))
     }
 
     /// Redis is of no use.
@@ -379,6 +384,7 @@ impl Shared {
             }
             arguments
         };
+        opened.answer_by(Instant::now() + self.patience)?;
         let answer: Vec<String> = opened.run(Script::Beat, &keys, std::mem::take(&mut arguments))?;
         let heard = Heard::read(&answer);
         let (heard, secret) = heard.ok_or_else(|| Away::answer("a beat was answered otherwise"))?;

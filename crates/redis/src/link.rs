@@ -1,6 +1,7 @@
 //! Connections to a Redis server: few, with a deadline for whatever is asked, and given up together when the server does not answer.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -89,7 +90,7 @@ impl From<RedisError> for Away {
     fn from(error: RedisError) -> Self {
         let code = error.code().unwrap_or_default();
         let reason = match error.kind() {
-            _ if error.is_timeout() || is_would_block(&error) => AwayReason::Timeout,
+            _ if error.is_timeout() => AwayReason::Timeout,
             ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => AwayReason::Access,
             ErrorKind::Server(ServerErrorKind::ReadOnly) => AwayReason::ReadOnly,
             ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown) => AwayReason::Busy,
@@ -106,11 +107,12 @@ impl From<RedisError> for Away {
     }
 }
 
-/// What the system says of a read that took longer than its timeout.
-fn is_would_block(error: &RedisError) -> bool {
+/// Whether the process was stopped while it waited, and went on: the system ends a read with a timeout then.
+fn is_interrupted(error: &RedisError) -> bool {
     std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>())
         .and_then(|source| source.downcast_ref::<io::Error>())
-        .is_some_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        .is_some_and(|error| error.kind() == io::ErrorKind::Interrupted)
 }
 
 /// What runs in the server.
@@ -135,21 +137,36 @@ impl Script {
     }
 }
 
+/// The time until then, for timeouts, which are never nothing.
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
+}
+
 /// A connection whose server has the scripts.
 pub(crate) struct Opened {
     connection: Connection,
     /// The run of the server: another one after it was started again, and of another server.
     pub(crate) run: String,
     hashes: [String; Script::ALL.len()],
+    deadline: Instant,
+    /// Whose connection it is among those of its link.
+    pub(crate) seat: usize,
+    /// The number of what is asked: a larger one each time, and the same when it is asked once more.
+    pub(crate) number: u64,
 }
 
 impl Opened {
     fn open(client: &redis::Client, deadline: Instant) -> Result<Self, RedisError> {
-        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        let connection = client.get_connection_with_timeout(left)?;
-        let mut opened = Self { connection, run: String::new(), hashes: Default::default() };
+        let connection = loop {
+            match client.get_connection_with_timeout(left(deadline)) {
+                Err(error) if is_interrupted(&error) && Instant::now() < deadline => {}
+                connection => break connection?,
+            }
+        };
+        let mut opened =
+            Self { connection, run: String::new(), hashes: Default::default(), deadline, seat: 0, number: 0 };
         opened.answer_by(deadline)?;
-        let info: String = redis::cmd("INFO").arg("server").query(&mut opened.connection)?;
+        let info: String = opened.query(redis::cmd("INFO").arg("server"))?;
         let run = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();
         if run.is_empty() {
             return Err(RedisError::from((ErrorKind::Extension, "INFO server says no run_id")));
@@ -161,17 +178,29 @@ impl Opened {
 
     fn load(&mut self) -> Result<(), RedisError> {
         for script in Script::ALL {
-            self.hashes[script as usize] =
-                redis::cmd("SCRIPT").arg("LOAD").arg(script.source()).query(&mut self.connection)?;
+            self.hashes[script as usize] = self.query(redis::cmd("SCRIPT").arg("LOAD").arg(script.source()))?;
         }
         Ok(())
     }
 
     /// Whatever is asked from now on is answered by then, or fails.
-    fn answer_by(&self, deadline: Instant) -> Result<(), RedisError> {
-        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        self.connection.set_read_timeout(Some(left))?;
-        self.connection.set_write_timeout(Some(left))
+    pub(crate) fn answer_by(&mut self, deadline: Instant) -> Result<(), RedisError> {
+        self.deadline = deadline;
+        self.connection.set_read_timeout(Some(left(deadline)))?;
+        self.connection.set_write_timeout(Some(left(deadline)))
+    }
+
+    /// The answer to a command. One whose answer was interrupted is sent again and may run twice, so each is such that this changes nothing. The
+    /// first answer is passed over.
+    fn query<T: FromRedisValue>(&mut self, command: &redis::Cmd) -> Result<T, RedisError> {
+        loop {
+            match command.query(&mut self.connection) {
+                Err(error) if is_interrupted(&error) && Instant::now() < self.deadline => {
+                    self.answer_by(self.deadline)?;
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Runs a script with these keys and arguments.
@@ -185,7 +214,7 @@ impl Opened {
         loop {
             let mut command = redis::cmd("EVALSHA");
             command.arg(&self.hashes[script as usize]).arg(keys.len()).arg(keys).arg(&arguments);
-            match command.query(&mut self.connection) {
+            match self.query(&command) {
                 // Somebody had it forget its scripts; nothing was run.
                 Err(error) if !again && error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                     self.load()?;
@@ -198,39 +227,45 @@ impl Opened {
 
     /// What is there under a name.
     pub(crate) fn get(&mut self, name: &[u8]) -> Result<Option<Vec<u8>>, RedisError> {
-        redis::cmd("GET").arg(name).query(&mut self.connection)
+        self.query(redis::cmd("GET").arg(name))
     }
 
     /// The clock of the server, in milliseconds since 1970.
     pub(crate) fn time(&mut self) -> Result<i64, RedisError> {
-        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query(&mut self.connection)?;
+        let (seconds, micros): (i64, i64) = self.query(&redis::cmd("TIME"))?;
         Ok(seconds * 1_000 + micros / 1_000)
     }
 
     /// Whether the server writes what it holds to a disk; `None` when it does not say.
     pub(crate) fn persists(&mut self) -> Option<bool> {
         let mut setting = |name: &str| {
-            let answer: Result<Vec<String>, _> = redis::cmd("CONFIG").arg("GET").arg(name).query(&mut self.connection);
+            let answer: Result<Vec<String>, _> = self.query(redis::cmd("CONFIG").arg("GET").arg(name));
             answer.ok()?.into_iter().nth(1)
         };
         Some(!setting("save")?.is_empty() || setting("appendonly")? != "no")
     }
 }
 
-struct Pool {
-    idle: Vec<Opened>,
-    open: usize,
+/// The right to one connection, and the connection when there is one.
+struct Seat {
+    place: usize,
+    asked: u64,
+    opened: Option<Opened>,
 }
 
 /// The connections to one server.
 pub(crate) struct Link {
     client: redis::Client,
     deadline: Duration,
-    pool: Mutex<Pool>,
+    /// Those that nobody uses.
+    idle: Mutex<Vec<Seat>>,
     returned: Condvar,
     /// Tests cut it.
     #[cfg(test)]
     pub(crate) is_cut: std::sync::atomic::AtomicBool,
+    /// How often it was asked.
+    #[cfg(test)]
+    pub(crate) asked: std::sync::atomic::AtomicU64,
 }
 
 impl Link {
@@ -238,10 +273,12 @@ impl Link {
         Ok(Self {
             client: url.client()?,
             deadline,
-            pool: Mutex::new(Pool { idle: Vec::new(), open: 0 }),
+            idle: Mutex::new((0..CONNECTIONS_MAX).map(|place| Seat { place, asked: 0, opened: None }).collect()),
             returned: Condvar::new(),
             #[cfg(test)]
             is_cut: false.into(),
+            #[cfg(test)]
+            asked: 0.into(),
         })
     }
 
@@ -251,79 +288,67 @@ impl Link {
         if self.is_cut.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(Away::timeout());
         }
-        let opened = Opened::open(&self.client, Instant::now() + patience)?;
+        let mut opened = Opened::open(&self.client, Instant::now() + patience)?;
         opened.answer_by(Instant::now() + patience)?;
         Ok(opened)
     }
 
-    /// Asks on one of the connections. What fails because the connection was cut is asked once more on a new one: it may have been done
-    /// twice.
+    /// Asks on one of the connections. What fails because the connection was cut, which nobody used, is asked once more on a new one: it may run
+    /// twice, so it has the same [`Opened::number`].
     pub(crate) fn ask<T>(&self, mut ask: impl FnMut(&mut Opened) -> Result<T, RedisError>) -> Result<T, Away> {
         #[cfg(test)]
-        if self.is_cut.load(std::sync::atomic::Ordering::Relaxed) {
-            return Err(Away::timeout());
+        {
+            self.asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if self.is_cut.load(std::sync::atomic::Ordering::Relaxed) {
+                return Err(Away::timeout());
+            }
         }
         let deadline = Instant::now() + self.deadline;
-        let idle = self.take(deadline)?;
-        let was_idle = idle.is_some();
-        let mut result = self.ask_on(idle, deadline, &mut ask);
+        let mut seat = self.take(deadline)?;
+        seat.asked += 1;
+        let was_idle = seat.opened.is_some();
+        let mut result = self.ask_on(&mut seat, deadline, &mut ask);
         if let Err(error) = &result
             && was_idle
             && error.kind() == ErrorKind::Io
             && !error.is_timeout()
-            && !is_would_block(error)
+            && !is_interrupted(error)
         {
             // The server was started again, most likely: the others are of no use either.
-            let mut pool = self.pool.lock();
-            pool.open -= pool.idle.len();
-            pool.idle.clear();
-            pool.open += 1;
-            drop(pool);
-            result = self.ask_on(None, deadline, &mut ask);
+            self.clear();
+            result = self.ask_on(&mut seat, deadline, &mut ask);
         }
+        self.idle.lock().push(seat);
+        self.returned.notify_one();
         Ok(result?)
     }
 
-    /// Asks on this connection, or on a new one that was counted already, and puts it back.
+    /// Asks on the connection of a seat, or on a new one, which it keeps when it was answered.
     fn ask_on<T>(
         &self,
-        idle: Option<Opened>,
+        seat: &mut Seat,
         deadline: Instant,
         ask: &mut impl FnMut(&mut Opened) -> Result<T, RedisError>,
     ) -> Result<T, RedisError> {
-        let opened = match idle {
-            Some(opened) => opened.answer_by(deadline).map(|()| opened),
-            None => Opened::open(&self.client, deadline),
+        let mut opened = match seat.opened.take() {
+            Some(opened) => opened,
+            None => Opened::open(&self.client, deadline)?,
         };
-        let asked = opened.and_then(|mut opened| ask(&mut opened).map(|answer| (answer, opened)));
-        let mut pool = self.pool.lock();
-        let result = match asked {
-            Ok((answer, opened)) => {
-                pool.idle.push(opened);
-                Ok(answer)
-            }
-            Err(error) => {
-                pool.open -= 1;
-                Err(error)
-            }
-        };
-        drop(pool);
-        self.returned.notify_one();
-        result
+        opened.answer_by(deadline)?;
+        (opened.seat, opened.number) = (seat.place, seat.asked);
+        let answer = ask(&mut opened)?;
+        seat.opened = Some(opened);
+        Ok(answer)
     }
 
-    /// A connection that nobody uses, or the right to open one.
-    fn take(&self, deadline: Instant) -> Result<Option<Opened>, Away> {
-        let mut pool = self.pool.lock();
+    /// A seat that nobody uses, with a connection if there is one.
+    fn take(&self, deadline: Instant) -> Result<Seat, Away> {
+        let mut idle = self.idle.lock();
         loop {
-            if let Some(opened) = pool.idle.pop() {
-                return Ok(Some(opened));
+            if let Some(place) = idle.iter().rposition(|seat| seat.opened.is_some()).or(idle.len().checked_sub(1)) {
+                return Ok(idle.swap_remove(place));
             }
-            if pool.open < CONNECTIONS_MAX {
-                pool.open += 1;
-                return Ok(None);
-            }
-            if self.returned.wait_until(&mut pool, deadline).timed_out() {
+            if self.returned.wait_until(&mut idle, deadline).timed_out() {
                 return Err(Away::timeout());
             }
         }
@@ -331,8 +356,6 @@ impl Link {
 
     /// Gives up the connections that nobody uses.
     pub(crate) fn clear(&self) {
-        let mut pool = self.pool.lock();
-        pool.open -= pool.idle.len();
-        pool.idle.clear();
+        self.idle.lock().iter_mut().for_each(|seat| seat.opened = None);
     }
 }

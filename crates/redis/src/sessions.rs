@@ -62,7 +62,9 @@ impl RedisSessions {
             }
             there = shared.ask(|opened| {
                 let keep_ms = SESSION_GAP_MS.to_string().into_bytes();
-                opened.run(Script::Swap, &[&name], vec![seen.clone(), written.clone(), keep_ms])
+                let number = opened.number.to_string().into_bytes();
+                let arguments = vec![seen.clone(), written.clone(), keep_ms, number];
+                opened.run(Script::Swap, &[name.clone(), shared.asker(opened)], arguments)
             })?;
             if there.is_none() {
                 return Ok(held.sessions);

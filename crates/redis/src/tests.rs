@@ -3,6 +3,7 @@
 mod cap;
 mod faults;
 mod model;
+mod repeated;
 mod suite;
 mod visitors;
 
@@ -43,7 +44,11 @@ fn node(server: &Server, prefix: &str, at: &Arc<AtomicI64>) -> Redis {
 }
 
 fn node_after(before: Before<'_>, server: &Server, prefix: &str, at: &Arc<AtomicI64>) -> Redis {
-    let url = RedisUrl::read(&server.url()).unwrap();
+    node_at(&server.url(), before, prefix, at)
+}
+
+fn node_at(url: &str, before: Before<'_>, prefix: &str, at: &Arc<AtomicI64>) -> Redis {
+    let url = RedisUrl::read(url).unwrap();
     Redis::new(PATIENCE, &url, prefix.to_owned(), Times::Moved(Arc::clone(at)), before, Box::new(Deaf)).unwrap()
 }
 

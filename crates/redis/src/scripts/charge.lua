@@ -1,13 +1,14 @@
 -- Charges or takes back one request of a key, by all of its rules at once.
--- KEYS: the counts of the key; those of keys that find no room; the epoch; the nodes.
+-- KEYS: the counts of the key; those of keys that find no room; the epoch; the nodes; the number of what this asker had counted last.
 -- ARGV: the time in ms since 1970, or '' for the clock of this server; how many ms longer than needed counts are kept;
 --   how many keys find room, or 0 for any number; the run of this server for exact counts, or '' for others; how long
---   before a window the epoch must have begun; 'charge' or 'refund'; then five of each rule: method (1 in windows, 2 sliding,
+--   before a window the epoch must have begun; 'charge' or 'refund'; the number of this charge, larger than those of the asker
+--   before; then five of each rule: method (1 in windows, 2 sliding,
 --   3 bucket), ms (0: months of the calendar), which of the rules of this method and time, requests, burst.
 -- Returns {1 passes | 0 is refused, time, then of each rule: room, when all of it is back, when the next passes}, or
 --   {-1, time} when what was counted in the window is not known.
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
-local DAY, MONTH, TOLERANCE, NEVER, EXACT = 86400000, 2678400000, 600000, 4e15, 32
+local DAY, MONTH, TOLERANCE, NEVER, EXACT, REMEMBERED = 86400000, 2678400000, 600000, 4e15, 32, 600000
 
 local now = tonumber(ARGV[1])
 if not now then
@@ -15,7 +16,9 @@ if not now then
   now = tonumber(clock[1]) * 1000 + floor(tonumber(clock[2]) / 1000)
 end
 local slack, keys_max, run, settle_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
-local takes_back = ARGV[6] == 'refund'
+local takes_back, number = ARGV[6] == 'refund', tonumber(ARGV[7])
+-- What was sent twice, in whichever order it comes, is counted once.
+local is_known = number <= tonumber(redis.call('GET', KEYS[5]) or 0)
 
 local function month_end(at)
   local days = floor(at / DAY) + 719468
@@ -175,7 +178,7 @@ methods[3] = {
 }
 
 local rules, passes = {}, true
-for i = 7, #ARGV, 5 do
+for i = 8, #ARGV, 5 do
   local rule = {method = methods[tonumber(ARGV[i])], ms = tonumber(ARGV[i + 1]), requests = tonumber(ARGV[i + 3])}
   rule.burst, rule.length = tonumber(ARGV[i + 4]), rule.ms == 0 and MONTH or rule.ms
   rule.t = latest - now <= min(floor(rule.length / 6), TOLERANCE) and latest or now
@@ -186,12 +189,12 @@ for i = 7, #ARGV, 5 do
   rule.field = ARGV[i] .. ':' .. ARGV[i + 1] .. ':' .. ARGV[i + 2]
   rule.method.load(rule, state[rule.field])
   rules[#rules + 1] = rule
-  if rule.method.look(rule) <= 0 then passes = false end
+  if rule.method.look(rule) <= 0 and not is_known then passes = false end
 end
 
 -- What is refused changes nothing, unless the clock went back: then it is remembered from when on counts are as if they were new.
 local went_back = state.t and tonumber(state.t) > now
-if #rules > 0 and (passes or takes_back or went_back) then
+if #rules > 0 and not is_known and (passes or takes_back or went_back) then
   local kept, over = {'t', string.format('%.0f', latest)}, now
   for _, rule in ipairs(rules) do
     if takes_back then rule.method.back(rule) elseif passes then rule.method.add(rule) end
@@ -199,6 +202,7 @@ if #rules > 0 and (passes or takes_back or went_back) then
     kept[#kept + 1], kept[#kept + 2], over = rule.field, text, max(over, ends)
   end
   redis.call('HSET', place, unpack(kept))
+  if passes or takes_back then redis.call('SET', KEYS[5], ARGV[7], 'PX', REMEMBERED) end
   local keep_ms = min(over - now + slack, NEVER)
   if keep_ms > redis.call('PTTL', place) then redis.call('PEXPIRE', place, string.format('%.0f', keep_ms)) end
 end

@@ -24,7 +24,8 @@ fn keys_that_find_no_room_are_counted_together_and_free_nobody() {
     }
     let keys: u64 = answer(&server, &["DBSIZE"]);
     let own: Vec<Vec<u8>> = answer(&server, &["KEYS", "z:limit:*"]);
-    assert_eq!(own.len(), 100);
+    // The other is the number of the last charge.
+    assert_eq!(own.len(), 99);
     assert!(keys <= 3_000);
     assert_eq!((0..5).filter(|_| passes(0)).count(), 2, "who is known keeps the count");
     let late = (0..5).filter(|_| passes(2_999)).count();
@@ -53,7 +54,8 @@ fn no_address_is_in_redis() {
             counts.charge(&Network::Client(address.into()), &[Rule::per_hour(3)], UnixTime::from_millis(0)).unwrap();
     }
     let keys: Vec<Vec<u8>> = answer(&server, &["KEYS", "*"]);
-    assert_eq!(keys.len(), 2);
+    // The third is the number of the last charge.
+    assert_eq!(keys.len(), 3);
     for hidden in [&b"203.0.113.77"[..], &[203, 0, 113, 77], &[0x20, 0x01, 0x0d, 0xb8, 0, 0x77], b"2001:db8"] {
         assert!(keys.iter().all(|key| !key.windows(hidden.len()).any(|part| part == hidden)), "{hidden:?}");
     }

@@ -33,11 +33,14 @@ impl Observer for Heard {
     }
 }
 
-/// A node that waits long for its charges: how long is the matter of one test.
+/// A node that waits long for its charges: how long is the matter of other tests.
 fn open(server: &Server) -> (Redis, Heard) {
+    open_within(PATIENCE, server)
+}
+
+fn open_within(deadline: Duration, server: &Server) -> (Redis, Heard) {
     let heard = Heard::default();
     let url = RedisUrl::read(&server.url()).unwrap();
-    let deadline = Duration::from_secs(2);
     (Redis::open_within(deadline, &url, Before::Nothing, heard.clone()).unwrap(), heard)
 }
 
@@ -74,25 +77,23 @@ fn a_redis_that_hangs_is_left_alone_until_it_answers() {
     let counts = counts(&redis, Fallback::Share);
     assert!(charge(&counts, 40).unwrap());
     server.tell("stop");
-    // All wait at the same time, and none of them longer than the deadline.
-    let slowest = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..64)
-            .map(|_| {
-                scope.spawn(|| {
-                    let began = Instant::now();
-                    charge(&counts, 40).unwrap();
-                    began.elapsed()
-                })
-            })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).max().unwrap()
+    // All wait at the same time, and each is answered although Redis never does.
+    let (answered, answers) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            let (answered, counts) = (answered.clone(), &counts);
+            scope.spawn(move || answered.send(charge(counts, 40)).unwrap());
+        }
+        let all = (0..64).all(|_| answers.recv_timeout(PATIENCE).is_ok_and(|answer| answer.is_ok()));
+        if !all {
+            server.tell("go-on");
+            panic!("somebody waits for a server that hangs");
+        }
     });
-    // The deadline is 40 ms; the rest is the machine's, which may do much else.
-    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     assert_eq!(redis.status().away, Some(AwayReason::Timeout));
-    let began = Instant::now();
+    let asked = redis.shared.link.asked.load(Ordering::Relaxed);
     assert_eq!(passed(&counts, 40), 0, "its own count is used up by the threads");
-    assert!(began.elapsed() < Duration::from_secs(1), "nobody waits any more: {:?}", began.elapsed());
+    assert_eq!(redis.shared.link.asked.load(Ordering::Relaxed), asked, "nobody asks any more");
     server.tell("go-on");
     until(&redis, |status| status.away.is_none());
     let heard = heard.0.lock().unwrap().clone();
@@ -140,12 +141,12 @@ fn a_server_that_refuses_is_told_at_once() {
     let server = Server::start();
     let () = answer(&server, &["CONFIG", "SET", "requirepass", "right"]);
     let refused = RedisUrl::read(&format!("{}?pass=wrong", server.url())).unwrap();
-    let error = Redis::open(&refused, Before::Nothing, Heard::default()).unwrap_err();
+    let error = Redis::open_within(PATIENCE, &refused, Before::Nothing, Heard::default()).unwrap_err();
     assert_eq!(error.reason, AwayReason::Access, "{error}");
     assert!(!error.to_string().contains("wrong\"") && !format!("{error:?}").contains("pass=wrong"));
     // Nobody is there yet: it is looked for.
     let nobody = RedisUrl::read("redis://127.0.0.1:1").unwrap();
-    let redis = Redis::open(&nobody, Before::Nothing, Heard::default()).unwrap();
+    let redis = Redis::open_within(PATIENCE, &nobody, Before::Nothing, Heard::default()).unwrap();
     assert_eq!(redis.status().away, Some(AwayReason::Connection));
     assert!(charge(&counts(&redis, Fallback::Share), 40).unwrap());
     assert!(charge(&counts(&redis, Fallback::Exact), 40).is_err(), "nobody knows how many nodes there are");
@@ -171,7 +172,7 @@ fn never_more_than_the_limit_while_the_server_is_killed_under_load() {
     const LIMIT: u32 = 300;
     const KEYS: u64 = 8;
     let mut server = Server::start();
-    let nodes: Vec<Redis> = (0..4).map(|_| open(&server).0).collect();
+    let nodes: Vec<Redis> = (0..4).map(|_| open_within(Duration::from_secs(2), &server).0).collect();
     let write = |n: &u64, bytes: &mut Vec<u8>| bytes.extend(n.to_be_bytes());
     let limits: Vec<_> =
         nodes.iter().map(|node| RedisCounts::<u64>::of_ids(node, "keys", Fallback::Exact, write)).collect();
@@ -192,8 +193,12 @@ fn never_more_than_the_limit_while_the_server_is_killed_under_load() {
                 }
             });
         }
+        let began = Instant::now();
+        while passed.lock().unwrap().values().sum::<u32>() < 1_000 && began.elapsed() < PATIENCE {
+            std::thread::yield_now();
+        }
         for word in ["crash", "start", "stop", "go-on", "crash", "start", "go-on"] {
-            // That many requests later, which are never more than are allowed together before the first fault.
+            // That many requests later, whatever became of them.
             let then = asked.load(Ordering::Relaxed) + 1_500;
             let began = Instant::now();
             while asked.load(Ordering::Relaxed) < then && began.elapsed() < PATIENCE {
