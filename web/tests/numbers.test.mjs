@@ -247,6 +247,30 @@ test("filters are made and changed in the dialog, with suggestions and by the ke
   await context.close();
 });
 
+// Sabotage: show what was suggested before until the answer is there.
+test("what was suggested before is not picked for what is typed", async () => {
+  const { page, context, problems } = await dashboard("?range=last-month");
+  await page.locator("body").press("f");
+  const dialog = page.getByRole("dialog", { name: "Add filter" });
+  await dialog.getByLabel("Dimension").selectOption("browser");
+  const values = dialog.getByRole("combobox", { name: "Values" });
+  await values.click();
+  await page.getByRole("option", { name: /Firefox/ }).waitFor();
+  let answer;
+  const isTime = new Promise((resolve) => (answer = resolve));
+  await page.route(/\/values\?.*q=fire/, async (route) => {
+    await isTime;
+    await route.continue();
+  });
+  await values.fill("fire");
+  await page.keyboard.press("Enter");
+  answer();
+  await dialog.getByRole("button", { name: "Add", exact: true }).click();
+  await page.getByRole("button", { name: "Edit filter: Browser is Firefox" }).waitFor();
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
 test("chips, days and tabs are reached and changed by the keyboard", async () => {
   const { page, context, problems } = await dashboard("?range=last-month&f=browser:is:Chrome&f=page:is:/pricing");
   const chip = (words) => page.getByRole("button", { name: `Edit filter: ${words}` });

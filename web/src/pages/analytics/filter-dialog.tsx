@@ -37,12 +37,15 @@ export default function FilterDialog({ edit, onClose }: { edit: Filter | undefin
     ? (goals.data?.goals ?? [])
         .filter(({ name }) => has(name))
         .map(({ name, numbers }) => ({ value: name, label: name, detail: format.count(numbers.conversions) }))
-    : (data.data?.values ?? []).map(({ value, label, visitors }) => ({
-        value,
-        label: valueLabel(dimension, value, label),
-        detail: format.count(visitors),
-        ...(dimension === "country" && { before: <CountryTag code={value} /> }),
-      }));
+    : (data.data?.values ?? [])
+        .map(({ value, label, visitors }) => ({
+          value,
+          label: valueLabel(dimension, value, label),
+          detail: format.count(visitors),
+          ...(dimension === "country" && { before: <CountryTag code={value} /> }),
+        }))
+        // Until those for what is typed are there, Enter would pick one that has nothing to do with it.
+        .filter(({ value, label }) => !data.stale || has(label) || has(value));
 
   const apply = (event?: Event) => {
     event?.preventDefault();
