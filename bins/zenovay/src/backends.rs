@@ -233,7 +233,14 @@ pub fn open_events(
     let spool = config.data_dir.join(SPOOL);
     if let Some(url) = &config.events_url {
         refuse_events_in(&config.data_dir)?;
-        return open_clickhouse(config, url, &spool, clock, captures);
+        let known = refuse_other_database(&config.data_dir, url)?;
+        let events = open_clickhouse(config, url, &spool, clock, captures)?;
+        if !known {
+            data_dir::note_clickhouse(&config.data_dir, url.database()).map_err(|error| {
+                OpenEventsError::Elsewhere(format!("the data directory cannot say where its events go: {error}"))
+            })?;
+        }
+        return Ok(events);
     }
     if has_database(&spool.join("events.db")) {
         let spool = spool.display();
@@ -255,6 +262,27 @@ pub fn open_events(
 
 /// The folder of the data directory with events on their way to ClickHouse.
 pub(crate) const SPOOL: &str = "spool";
+
+/// Refuses a ClickHouse database that is not the one that the events and the erasures of a data directory are for. Whether it is known to
+/// be that one.
+fn refuse_other_database(data_dir: &Path, url: &EventsUrl) -> Result<bool, OpenEventsError> {
+    let noted = data_dir::clickhouse_database(data_dir).map_err(|error| {
+        OpenEventsError::Elsewhere(format!(
+            "{} cannot be read: {error}",
+            data_dir.join(data_dir::IN_CLICKHOUSE).display()
+        ))
+    })?;
+    match noted {
+        Some(noted) if noted != url.database() => Err(OpenEventsError::Elsewhere(format!(
+            "the events of the data directory {} are in the ClickHouse database {noted:?}, and events_url names {:?}: what waits and what is to \
+             be erased would go to the wrong one. Name the first; if it was renamed, remove {}",
+            data_dir.display(),
+            url.database(),
+            data_dir.join(data_dir::IN_CLICKHOUSE).display()
+        ))),
+        noted => Ok(noted.is_some()),
+    }
+}
 
 /// Refuses a data directory with events of its own.
 fn refuse_events_in(data_dir: &Path) -> Result<(), OpenEventsError> {

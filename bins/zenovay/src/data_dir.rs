@@ -24,6 +24,9 @@ pub const SOCKET: &str = "zenovay.sock";
 /// The file that says in which PostgreSQL database the metadata of a directory are: its URL without passwords.
 const IN_POSTGRES: &str = "zenovay.postgres";
 
+/// The file that says into which ClickHouse database the events of a directory go: its name.
+pub(crate) const IN_CLICKHOUSE: &str = "zenovay.clickhouse";
+
 /// The folder that is there while a backup is restored, and what is restored until all of it is.
 pub const RESTORING: &str = "zenovay.restoring";
 
@@ -172,6 +175,26 @@ pub fn note_postgres(directory: &Path, url: &PostgresUrl) -> io::Result<()> {
     } else {
         files::replace(&path, note.as_bytes())
     }
+}
+
+/// The name of the ClickHouse database into which the events of `directory` go; `None` when nothing says so.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn clickhouse_database(directory: &Path) -> io::Result<Option<String>> {
+    match File::open(directory.join(IN_CLICKHOUSE)).and_then(|file| io::read_to_string(file.take(URL_MAX_BYTES))) {
+        Ok(name) => Ok(Some(name.trim_end().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Notes in `directory` that its events go into the ClickHouse database `name`.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn note_clickhouse(directory: &Path, name: &str) -> io::Result<()> {
+    files::replace(&directory.join(IN_CLICKHOUSE), format!("{name}\n").as_bytes())
 }
 
 /// Refuses where the metadata of the data directory of `config` are in PostgreSQL and `config` names no such database.

@@ -83,13 +83,28 @@ fn stored(config: &Config) -> HashMap<String, u64> {
     stored
 }
 
-/// Sabotage: take SQLite for what is shared, show the password, or back up a spool as if it were all events.
+/// Sabotage: take SQLite for what is shared, show the password, back up a spool as if it were all events, or deliver what waits to another
+/// database.
 #[test]
 fn a_server_and_commands_use_clickhouse() {
     let directory = tempfile::tempdir().unwrap();
     let config = clickhouse::config();
     let settings = settings(&config);
     let site = site(directory.path(), &settings);
+    let with = std::fs::read_to_string(&site.config).unwrap();
+    let refusal = |from: &str, to: &str| {
+        std::fs::write(&site.config, with.replace(from, to)).unwrap();
+        let refused = site.run(&["serve", "--listen", "127.0.0.1:0"], "");
+        std::fs::write(&site.config, &with).unwrap();
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && !told.contains("secret-of-nobody"), "{told}");
+        told
+    };
+    let told = refusal("clickhouse://app:", "clickhouse://nobody:");
+    assert!(
+        told.contains("nobody") && !site.data_dir.join("spool").exists(),
+        "nothing is left of the first attempt: {told}"
+    );
     let server = site.serve();
     assert_eq!(hit(&server, &site, "/", "session-1"), 200);
     assert_eq!(hit(&server, &site, "/pricing", "session-1"), 200);
@@ -128,13 +143,12 @@ fn a_server_and_commands_use_clickhouse() {
     };
     assert_eq!(config.shards.iter().map(sessions).sum::<u64>(), 1);
 
-    // Without the setting the events would be in no answer.
+    // Without the setting the events would be in no answer; with another database, what waits would go there.
     drop(server);
-    let without = std::fs::read_to_string(&site.config).unwrap().replace("events_url", "# events_url");
-    std::fs::write(&site.config, without).unwrap();
-    let refused = site.run(&["serve", "--listen", "127.0.0.1:0"], "");
-    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && told.contains("events_url is not set"), "{told}");
+    let told = refusal("events_url", "# events_url");
+    assert!(told.contains("events_url is not set"), "{told}");
+    let told = refusal(&format!("/{}?cluster", config.database), "/another?cluster");
+    assert!(told.contains("events_url names \"another\""), "{told}");
 }
 
 /// Sabotage: let one of the combinations pass.

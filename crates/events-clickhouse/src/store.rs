@@ -51,6 +51,10 @@ impl ClickHouseStore {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
         let tables = Tables::new(config)?;
+        // Servers that refuse for good leave nothing behind that would have to be removed before the next attempt.
+        if !spool.dir.exists() {
+            tables.prepare().or_else(|error| if error.is_passing() { Ok(()) } else { Err(error) })?;
+        }
         let ledger: Ledger = match shared.retention()? {
             Some(text) => serde_json::from_str(&text).map_err(SharedError::new)?,
             None => Ledger::default(),

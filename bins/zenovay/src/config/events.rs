@@ -100,6 +100,11 @@ impl EventsUrl {
         config
     }
 
+    /// The name of the database.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
     /// Whether a password is in it.
     pub fn has_password(&self) -> bool {
         !self.password.is_empty()
