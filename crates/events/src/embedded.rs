@@ -23,6 +23,7 @@ use crate::queue::{NewRecords, Task};
 use crate::recent::recent_sessions;
 use crate::sections::StoredSections;
 use crate::segment::{Segment, file_name, ranges_of};
+use crate::slot::LogOwner;
 use crate::state::State;
 use crate::view::Views;
 use crate::writer::Writer;

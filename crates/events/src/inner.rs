@@ -15,6 +15,7 @@ use crate::codes::TemporaryCodes;
 use crate::merging::SetAside;
 use crate::queue::Queue;
 use crate::segment::StoreId;
+use crate::slot::LogOwner;
 use crate::state::State;
 use crate::view::Views;
 
@@ -118,13 +119,6 @@ impl Inner {
         !self.queue.is_open()
     }
 
-    /// Notes that nothing can be written until there is space.
-    pub(crate) fn lacks_space(&self) {
-        if !self.disk_full.swap(true, Ordering::Relaxed) {
-            tracing::warn!("the disk is full: appends are refused until there is space again");
-        }
-    }
-
     /// Notes that something was written.
     pub(crate) fn has_space(&self) {
         if self.disk_full.swap(false, Ordering::Relaxed) {
@@ -134,6 +128,20 @@ impl Inner {
 
     pub(crate) fn head_is_full(&self, state: &State) -> bool {
         state.head_rows() >= self.config.head_rows_max || state.head_bytes() >= self.config.head_bytes_max
+    }
+}
+
+impl LogOwner for Inner {
+    fn lacks_space(&self) {
+        if !self.disk_full.swap(true, Ordering::Relaxed) {
+            tracing::warn!("the disk is full: appends are refused until there is space again");
+        }
+    }
+
+    fn log_failed(&self, reason: &str) {
+        tracing::error!(%reason, "the event log failed: nothing is stored until restart");
+        self.poisoned.store(true, Ordering::Relaxed);
+        self.queue.tell_room();
     }
 }
 

@@ -40,6 +40,7 @@ mod rows;
 mod sections;
 mod segment;
 mod sessions;
+mod slot;
 mod spool;
 mod state;
 mod store;

@@ -31,6 +31,7 @@ use crate::codec;
 use crate::log::{Log, LogFailure, Opened, Purpose, ReadFrom};
 use crate::queue::{NewRecords, Queue};
 use crate::sessions::{ROWS_READ, SESSIONS_KNOWN, Sessions};
+use crate::slot::LogOwner;
 use crate::{
     Append, AppendError, AppendReceipt, AppendRefused, CaptureSink, ChangeError, NewCapture, NewEvent, Observer,
     OpenError,
@@ -251,12 +252,6 @@ impl SpoolInner {
         self.changed.notify_all();
     }
 
-    fn lacks_space(&self) {
-        if !self.disk_full.swap(true, Ordering::Relaxed) {
-            tracing::warn!("the disk of the spool is full: appends are refused until there is space again");
-        }
-    }
-
     fn has_space(&self) {
         if self.disk_full.swap(false, Ordering::Relaxed) {
             tracing::info!("there is space on the disk of the spool again");
@@ -265,6 +260,20 @@ impl SpoolInner {
 
     fn is_full(&self) -> bool {
         self.bytes.load(Ordering::Relaxed) >= self.config.bytes_max
+    }
+}
+
+impl LogOwner for SpoolInner {
+    fn lacks_space(&self) {
+        if !self.disk_full.swap(true, Ordering::Relaxed) {
+            tracing::warn!("the disk of the spool is full: appends are refused until there is space again");
+        }
+    }
+
+    fn log_failed(&self, reason: &str) {
+        tracing::error!(%reason, "the spool failed: nothing is stored until restart");
+        self.poisoned.store(true, Ordering::Relaxed);
+        self.queue.tell_room();
     }
 }
 

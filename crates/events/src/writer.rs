@@ -13,10 +13,11 @@ use crate::cardinality::{Cardinality, Folded};
 use crate::codec::Encoder;
 use crate::faults::FaultPoint;
 use crate::inner::Inner;
-use crate::log::{CatalogChange, Committed, Hindrance, KeyCursor, Log, LogFailure, PoisonedLog};
+use crate::log::{CatalogChange, Committed, KeyCursor, Log, LogFailure};
 use crate::queue::{Assignment, Job, NewRecords, Task, Work};
 use crate::segment::Segment;
 use crate::sessions::Sessions;
+use crate::slot::Slot;
 use crate::state::{Frozen, State};
 use crate::{AppendError, AppendOutcome, NewCapture, NewEvent};
 
@@ -54,55 +55,6 @@ pub(crate) struct InHand(pub(crate) Vec<Job>);
 impl Drop for InHand {
     fn drop(&mut self) {
         self.0.drain(..).for_each(|job| job.refuse(AppendError::Poisoned));
-    }
-}
-
-/// The log of a writer.
-pub(crate) enum Slot {
-    Open(Log),
-    /// Nothing can be appended: there is no log to append to. Kept so that nobody else opens the directory.
-    Poisoned {
-        _log: PoisonedLog,
-    },
-    /// Only while an operation has the log.
-    Taken,
-}
-
-/// Why something was not done with a log.
-pub(crate) enum SlotFailure {
-    /// For now.
-    Refused(Hindrance),
-    /// It failed with this, and is closed.
-    Failed(String),
-    /// It was closed before.
-    Closed,
-}
-
-impl Slot {
-    /// Does `step` with the log.
-    pub(crate) fn with<T>(&mut self, step: impl FnOnce(Log) -> Result<(Log, T), LogFailure>) -> Result<T, SlotFailure> {
-        let log = match std::mem::replace(self, Self::Taken) {
-            Self::Open(log) => log,
-            other => {
-                *self = other;
-                return Err(SlotFailure::Closed);
-            }
-        };
-        match step(log) {
-            Ok((log, done)) => {
-                *self = Self::Open(log);
-                Ok(done)
-            }
-            Err(LogFailure::Refused(log, hindrance)) => {
-                *self = Self::Open(log);
-                Err(SlotFailure::Refused(hindrance))
-            }
-            Err(LogFailure::Poisoned(log)) => {
-                let reason = log.reason.clone();
-                *self = Self::Poisoned { _log: log };
-                Err(SlotFailure::Failed(reason))
-            }
-        }
     }
 }
 
@@ -193,7 +145,7 @@ impl Writer {
                 unfolded.push((number, before));
             }
         };
-        let committed = match with_log(&inner, log, |log| log.commit(encoder, &mut events, &captures, fold, fault)) {
+        let committed = match log.with(&*inner, |log| log.commit(encoder, &mut events, &captures, fold, fault)) {
             Ok(committed) => committed,
             Err(error) => {
                 // What was noted as known is not stored, and the events go back as they came.
@@ -349,28 +301,6 @@ impl Writer {
     }
 
     fn with_log<T>(&mut self, step: impl FnOnce(Log) -> Result<(Log, T), LogFailure>) -> Result<T, AppendError> {
-        with_log(&self.inner, &mut self.log, step)
+        self.log.with(&*self.inner, step)
     }
-}
-
-fn with_log<T>(
-    inner: &Inner,
-    slot: &mut Slot,
-    step: impl FnOnce(Log) -> Result<(Log, T), LogFailure>,
-) -> Result<T, AppendError> {
-    slot.with(step).map_err(|failure| match failure {
-        SlotFailure::Refused(hindrance) => {
-            if hindrance == Hindrance::DiskFull {
-                inner.lacks_space();
-            }
-            hindrance.into()
-        }
-        SlotFailure::Failed(reason) => {
-            tracing::error!(%reason, "the event log failed: nothing is stored until restart");
-            inner.poisoned.store(true, Ordering::Relaxed);
-            inner.queue.tell_room();
-            AppendError::Poisoned
-        }
-        SlotFailure::Closed => AppendError::Poisoned,
-    })
 }

@@ -10,10 +10,11 @@ use zenovay_domain::WebsiteId;
 
 use super::{Acknowledged, SpoolInner};
 use crate::codec::Encoder;
-use crate::log::{Committed, Hindrance, KeyCursor, Log, LogFailure};
+use crate::log::{Committed, KeyCursor, Log, LogFailure};
 use crate::queue::{Assignment, Job, NewRecords, Work};
 use crate::sessions::Sessions;
-use crate::writer::{InHand, Slot, SlotFailure};
+use crate::slot::Slot;
+use crate::writer::InHand;
 use crate::{AppendError, AppendOutcome, NewCapture, NewEvent};
 
 /// How long it waits for work before it tidies up.
@@ -130,7 +131,7 @@ impl Writer {
         }
         let Self { log, encoder, sessions, .. } = self;
         let commit = |log: Log| log.commit(encoder, &mut events, &captures, |_, _| {}, Ok(()));
-        let Committed { batch, events: outcomes, captures: captured } = match with_log(&inner, log, commit) {
+        let Committed { batch, events: outcomes, captures: captured } = match log.with(&*inner, commit) {
             Ok(committed) => committed,
             Err(error) => {
                 sessions.keep_only(std::iter::empty());
@@ -259,28 +260,6 @@ impl Writer {
         &mut self,
         step: impl FnOnce(Log) -> Result<(Log, T), LogFailure>,
     ) -> Result<T, AppendError> {
-        with_log(&self.inner, &mut self.log, step)
+        self.log.with(&*self.inner, step)
     }
-}
-
-fn with_log<T>(
-    inner: &SpoolInner,
-    slot: &mut Slot,
-    step: impl FnOnce(Log) -> Result<(Log, T), LogFailure>,
-) -> Result<T, AppendError> {
-    slot.with(step).map_err(|failure| match failure {
-        SlotFailure::Refused(hindrance) => {
-            if hindrance == Hindrance::DiskFull {
-                inner.lacks_space();
-            }
-            hindrance.into()
-        }
-        SlotFailure::Failed(reason) => {
-            tracing::error!(%reason, "the spool failed: nothing is stored until restart");
-            inner.poisoned.store(true, Ordering::Relaxed);
-            inner.queue.tell_room();
-            AppendError::Poisoned
-        }
-        SlotFailure::Closed => AppendError::Poisoned,
-    })
 }
