@@ -233,13 +233,11 @@ pub fn open_events(
     let spool = config.data_dir.join(SPOOL);
     if let Some(url) = &config.events_url {
         refuse_events_in(&config.data_dir)?;
-        let known = refuse_other_database(&config.data_dir, url)?;
+        refuse_other_database(&config.data_dir, url)?;
         let events = open_clickhouse(config, url, &spool, clock, captures)?;
-        if !known {
-            data_dir::note_clickhouse(&config.data_dir, url.database()).map_err(|error| {
-                OpenEventsError::Elsewhere(format!("the data directory cannot say where its events go: {error}"))
-            })?;
-        }
+        data_dir::note_clickhouse(&config.data_dir, url.database()).map_err(|error| {
+            OpenEventsError::Elsewhere(format!("the data directory cannot say where its events go: {error}"))
+        })?;
         return Ok(events);
     }
     if has_database(&spool.join("events.db")) {
@@ -263,9 +261,8 @@ pub fn open_events(
 /// The folder of the data directory with events on their way to ClickHouse.
 pub(crate) const SPOOL: &str = "spool";
 
-/// Refuses a ClickHouse database that is not the one that the events and the erasures of a data directory are for. Whether it is known to
-/// be that one.
-fn refuse_other_database(data_dir: &Path, url: &EventsUrl) -> Result<bool, OpenEventsError> {
+/// Refuses a ClickHouse database that is not the one that the events and the erasures of a data directory are for.
+fn refuse_other_database(data_dir: &Path, url: &EventsUrl) -> Result<(), OpenEventsError> {
     let noted = data_dir::clickhouse_database(data_dir).map_err(|error| {
         OpenEventsError::Elsewhere(format!(
             "{} cannot be read: {error}",
@@ -280,7 +277,7 @@ fn refuse_other_database(data_dir: &Path, url: &EventsUrl) -> Result<bool, OpenE
             url.database(),
             data_dir.join(data_dir::IN_CLICKHOUSE).display()
         ))),
-        noted => Ok(noted.is_some()),
+        _ => Ok(()),
     }
 }
 

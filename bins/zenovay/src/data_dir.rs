@@ -169,12 +169,7 @@ fn user_name(id: u32) -> String {
 /// # Errors
 /// When it cannot be written.
 pub fn note_postgres(directory: &Path, url: &PostgresUrl) -> io::Result<()> {
-    let (path, note) = (directory.join(IN_POSTGRES), url.shown() + "\n");
-    if fs::read(&path).is_ok_and(|there| there == note.as_bytes()) {
-        Ok(())
-    } else {
-        files::replace(&path, note.as_bytes())
-    }
+    note(&directory.join(IN_POSTGRES), &url.shown())
 }
 
 /// The name of the ClickHouse database into which the events of `directory` go; `None` when nothing says so.
@@ -182,19 +177,34 @@ pub fn note_postgres(directory: &Path, url: &PostgresUrl) -> io::Result<()> {
 /// # Errors
 /// When it cannot be read.
 pub(crate) fn clickhouse_database(directory: &Path) -> io::Result<Option<String>> {
-    match File::open(directory.join(IN_CLICKHOUSE)).and_then(|file| io::read_to_string(file.take(URL_MAX_BYTES))) {
-        Ok(name) => Ok(Some(name.trim_end().to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    noted(&directory.join(IN_CLICKHOUSE))
 }
 
-/// Notes in `directory` that its events go into the ClickHouse database `name`.
+/// Notes in `directory` that its events go into the ClickHouse database `name`. Nothing is written when it says so already.
 ///
 /// # Errors
 /// When it cannot be written.
 pub(crate) fn note_clickhouse(directory: &Path, name: &str) -> io::Result<()> {
-    files::replace(&directory.join(IN_CLICKHOUSE), format!("{name}\n").as_bytes())
+    note(&directory.join(IN_CLICKHOUSE), name)
+}
+
+/// Writes the line `text` into the file at `path`, unless it is there.
+fn note(path: &Path, text: &str) -> io::Result<()> {
+    let note = format!("{text}\n");
+    if fs::read(path).is_ok_and(|there| there == note.as_bytes()) {
+        Ok(())
+    } else {
+        files::replace(path, note.as_bytes())
+    }
+}
+
+/// What was noted there; `None` when there is no file.
+fn noted(path: &Path) -> io::Result<Option<String>> {
+    match File::open(path).and_then(|file| io::read_to_string(file.take(URL_MAX_BYTES))) {
+        Ok(text) => Ok(Some(text.trim_end().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Refuses where the metadata of the data directory of `config` are in PostgreSQL and `config` names no such database.
@@ -206,10 +216,9 @@ pub fn refuse_moved(config: &Config) -> Result<(), DataDirError> {
     if config.postgres_url().is_some() {
         return Ok(());
     }
-    let note = File::open(directory.join(IN_POSTGRES)).and_then(|file| io::read_to_string(file.take(URL_MAX_BYTES)));
-    match note {
-        Ok(url) => Err(DataDirError::InPostgres { directory: directory.clone(), url: url.trim_end().to_owned() }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+    match noted(&directory.join(IN_POSTGRES)) {
+        Ok(Some(url)) => Err(DataDirError::InPostgres { directory: directory.clone(), url }),
+        Ok(None) => Ok(()),
         Err(cause) => Err(DataDirError::Unusable { path: directory.clone(), cause }),
     }
 }
