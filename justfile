@@ -76,9 +76,9 @@ test-rust:
 test-databases:
     PROPTEST_CASES=16 node scripts/steady.mjs cargo --workspace --features {{features}} --locked --test clickhouse
 
-# Of test-rust, the metadata on a real PostgreSQL, which the tests start and end: the store, and the program with it.
+# Of test-rust, the metadata on a real PostgreSQL, which the tests start and end: the store, the program with it, and with Redis beside it.
 test-postgres:
-    node scripts/steady.mjs cargo --workspace --features {{features}} --locked --test postgres
+    node scripts/steady.mjs cargo --workspace --features {{features}} --locked --test postgres --test redis
 
 # Many more random questions about events on two servers of ClickHouse: about half an hour.
 test-clickhouse QUESTIONS="10000":

@@ -36,7 +36,7 @@ pub enum Place {
 
 /// Names with which files begin that hold nothing of a website or a visitor: the lock of the server and the way to it, the versions of
 /// what is stored, who was told of alerts (which names websites by their ids alone, until a minute after they are deleted), and `salts`,
-/// the secrets that visitors are named with, which are destroyed day by day.
+/// the secrets that visitors are named with, which are destroyed day by day. With Redis also `zenovay.nodes`, the names of servers.
 pub const FILES_WITHOUT_DATA: [&str; 5] = [ALERTS, LOCK, SOCKET, FORMATS, "salts"];
 
 /// Why a keeper could not do what it was told to; it did as much as it could.

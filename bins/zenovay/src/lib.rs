@@ -29,6 +29,7 @@ pub mod process_figures;
 pub mod quota_mail;
 pub mod recordings;
 pub mod runtime;
+pub mod shared_limits;
 pub mod spelling;
 pub mod status;
 pub mod telemetry;

@@ -34,6 +34,7 @@ use crate::maintenance::Maintenance;
 use crate::passkeys::Passkeys;
 use crate::process_figures::free_bytes;
 use crate::recordings::Recordings;
+use crate::shared_limits::SharedLimits;
 use crate::upgrade::{self, UpgradeError};
 use crate::{alerts, backends, bootstrap, http, quota_mail, telemetry};
 
@@ -71,6 +72,9 @@ pub enum ServeError {
     /// The salts that visitors are named with cannot be used.
     #[error("salts: {0}")]
     Salts(std::io::Error),
+    /// Redis refuses what is asked of it.
+    #[error("redis_url: {0}")]
+    Redis(#[from] zenovay_redis::OpenError),
     /// The geo database cannot be used.
     #[error("geo database: {0}{cause}", cause = cause_of(.0))]
     Geo(#[from] GeoError),
@@ -133,6 +137,7 @@ impl ServeError {
             Self::DataDir(_)
             | Self::Claimed(_)
             | Self::EventsElsewhere(_)
+            | Self::Redis(_)
             | Self::Geo(_)
             | Self::Mail(_)
             | Self::Backups(_)
@@ -355,6 +360,10 @@ pub fn run(
              configuration file"
         );
     }
+    let redis = SharedLimits::open(config, !stores.metadata.has_users()?)?;
+    if let Some(redis) = &redis {
+        redis.count_in(&mut state);
+    }
     state.mail = Mail::new(config)?.map(Arc::new);
     if config.smtp_url.as_ref().is_some_and(SmtpUrl::is_password_in_plain) {
         tracing::warn!(
@@ -426,6 +435,9 @@ pub fn run(
     }
     recordings.stop();
     maintenance.stop();
+    if let Some(redis) = redis {
+        redis.stop();
+    }
     stores.events.shutdown();
     tracing::info!("stopped");
     Ok(served?)

@@ -15,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use zenovay_domain::{Clock, Dimension, SystemClock};
 use zenovay_events::{EventStore, Observer};
+use zenovay_redis::AwayReason;
 
 use crate::alerts::{self, AlertKind, Channel};
 use crate::bucket;
@@ -330,6 +331,13 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
         "Requests refused because a limit could not be checked, by limit.",
     ),
     (
+        "zenovay_redis_available",
+        MetricKind::Gauge,
+        "0 while Redis is away and each server goes by its part of the limits, otherwise 1.",
+    ),
+    ("zenovay_redis_losses_total", MetricKind::Counter, "How often Redis was found to be of no use, by reason."),
+    ("zenovay_redis_servers", MetricKind::Gauge, "How many servers count their limits together."),
+    (
         "zenovay_http_refusals_total",
         MetricKind::Counter,
         "Connections ended by what the client did or did not do, by reason; they are not requests.",
@@ -465,6 +473,12 @@ fn begin() {
     for gauge in ["zenovay_long_questions", "zenovay_long_answer_bytes", "zenovay_replay_waiting_bytes"] {
         metrics::gauge!(gauge).set(0.0);
     }
+    for gauge in ["zenovay_redis_available", "zenovay_redis_servers"] {
+        metrics::gauge!(gauge).set(1.0);
+    }
+    for reason in AwayReason::ALL {
+        metrics::counter!("zenovay_redis_losses_total", "reason" => reason.as_str()).absolute(0);
+    }
     for outcome in ["made", "failed"] {
         metrics::counter!("zenovay_backups_total", "outcome" => outcome).absolute(0);
     }
@@ -506,6 +520,7 @@ const LABELLED: &[&str] = &[
     "zenovay_http_request_duration_seconds",
     "zenovay_oauth_client_documents_total",
     "zenovay_oauth_exchanges_total",
+    "zenovay_redis_losses_total",
     "zenovay_replay_bucket_requests_total",
     "zenovay_sign_ins_total",
 ];

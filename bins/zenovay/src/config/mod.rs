@@ -36,6 +36,8 @@ mod webhook;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use zenovay_redis::RedisUrl;
+
 pub use self::bucket::{BucketAddress, BucketHttp, BucketName, BucketPrefix, Secret};
 pub use self::error::{ConfigError, Effective, Origin};
 pub use self::events::{EventsAck, EventsUrl};
@@ -133,6 +135,7 @@ impl Config {
         let has_password = [
             ("database_url", self.postgres_url().is_some_and(PostgresUrl::has_password)),
             ("events_url", self.events_url.as_ref().is_some_and(EventsUrl::has_password)),
+            ("redis_url", self.redis_url.as_ref().is_some_and(RedisUrl::has_password)),
         ];
         has_password.into_iter().filter(|(name, is_in)| *is_in && is_a_flag(name)).map(|(name, _)| name).collect()
     }
@@ -146,14 +149,18 @@ impl Config {
     /// | PostgreSQL | ClickHouse | the same, for more events than one machine holds |
     /// | SQLite | ClickHouse | refused: what ClickHouse cannot keep is in PostgreSQL |
     fn check_places(&self) -> Result<(), ConfigError> {
-        if self.events_url.is_none() {
-            return Ok(());
-        }
         let refuse = |name: &str, why: &str| {
             let origin = self.effective.iter().find(|one| one.name == name).map(|one| one.origin.clone());
             let (name, origin) = (name.to_owned(), origin.unwrap_or(Origin::Default));
             Err(ConfigError::Invalid { name, origin, why: why.to_owned() })
         };
+        if self.redis_url.is_some() && self.postgres_url().is_none() {
+            let why = "is for servers that share their metadata: set database_url to a PostgreSQL database as well";
+            return refuse("redis_url", why);
+        }
+        if self.events_url.is_none() {
+            return Ok(());
+        }
         if self.postgres_url().is_none() {
             let why = "events in ClickHouse need metadata in PostgreSQL: set database_url to postgres://…";
             return refuse("events_url", why);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ipnet::IpNet;
 use zenovay_domain::{Plan, PlanTable};
+use zenovay_redis::RedisUrl;
 
 use super::bucket::{BucketAddress, BucketHttp, BucketName, BucketPrefix, Secret};
 use super::error::{ConfigError, Effective};
@@ -105,6 +106,8 @@ settings! {
         events_url: Option<EventsUrl> = None, "URL";
     }
     server {
+        /// Redis (7 or newer) or Valkey (8 or newer) that counts the limits of all servers: redis://USER:PASSWORD@HOST, rediss:// over TLS or unix:///PATH; needs a database_url of PostgreSQL; best set as a variable or in the file [default: none, counted in the process]
+        redis_url: Option<RedisUrl> = None, "URL";
         /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8080]
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), "ADDRESS:PORT";
         /// URL under which browsers reach the server: for the script tag; with https, browsers are told to use HTTPS alone [default: the listening address]

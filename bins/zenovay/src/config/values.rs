@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use zenovay_domain::Plan;
+use zenovay_redis::RedisUrl;
 
 use super::bucket::{BucketAddress, BucketHttp, BucketName, BucketPrefix, Secret};
 use super::events::{EventsAck, EventsUrl};
@@ -175,6 +176,16 @@ impl Setting for DatabaseUrl {
             Self::Sqlite(path) => format!("sqlite://{}", path.display()).into(),
             Self::Postgres(url) => url.shown().into(),
         }
+    }
+}
+
+impl Setting for RedisUrl {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::read(text).map_err(|error| error.to_string())
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        self.shown().into()
     }
 }
 

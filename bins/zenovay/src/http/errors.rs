@@ -226,7 +226,8 @@ impl From<AddressRefusal> for ApiError {
 
 impl From<LimiterUnavailable> for ApiError {
     fn from(error: LimiterUnavailable) -> Self {
-        tracing::error!(cause = %error.cause(), "a limit could not be checked");
+        // What counts says once that it is away; how many requests that cost is a metric.
+        tracing::debug!(cause = %error.cause(), "a limit could not be checked");
         Self::unavailable("The request limit cannot be checked now", SOON_S)
     }
 }

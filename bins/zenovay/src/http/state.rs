@@ -15,6 +15,7 @@ use zenovay_domain::{Clock, EventFlags, KeyId, PlanTable, SESSION_GAP_MS, Timest
 use zenovay_events::EventStore;
 use zenovay_ingest::{OpenVisit, Pipeline, Refusal, RefusalReason};
 use zenovay_limits::{Counts, MemoryCounts};
+use zenovay_redis::Redis;
 use zenovay_store::{CachedDirectory, Metadata, StoreError};
 
 use crate::activity::{Activity, SlowQuestions};
@@ -76,6 +77,8 @@ pub struct AppState {
     pub connections: Arc<Connections>,
     /// How often a key whose plan has no API access is told so, per minute.
     pub refusals_per_minute: u32,
+    /// The Redis that the limits are counted in, if they are.
+    pub redis: Option<Redis>,
     /// That no other server uses the metadata.
     pub claim: Arc<Claim>,
     /// Whether the main address answers `/metrics` to this machine: no other address does, and no proxy is known.
@@ -191,6 +194,7 @@ impl AppState {
             // Its gauge is on the page from the start: after the line above.
             connections: Arc::new(Connections::new(config, layer)),
             refusals_per_minute: config.auth_requests_per_minute.as_u32(),
+            redis: None,
             claim: Arc::default(),
             has_local_metrics: config.metrics_listen.is_none()
                 && config.public_url.is_none()
