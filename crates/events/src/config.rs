@@ -73,6 +73,9 @@ pub struct EmbeddedConfig {
     pub observer: Option<Arc<dyn Observer>>,
     /// Where captures go. Default nowhere: the store takes none, and does not open where there are some.
     pub captures: Option<Arc<dyn CaptureSink>>,
+    /// Whether segments stay as they are but for erasures, so that somebody can take them one by one: none is merged, and what is hidden
+    /// for long enough stays hidden. Default not.
+    pub keeps_segments: bool,
     /// Asked at each [`FaultPoint`] whether to go on.
     pub(crate) faults: Option<Arc<dyn Faults>>,
 }
@@ -102,6 +105,7 @@ impl EmbeddedConfig {
             idempotency_ms: 8 * 24 * 3_600_000,
             observer: None,
             captures: None,
+            keeps_segments: false,
             faults: None,
         }
     }

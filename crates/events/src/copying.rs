@@ -104,10 +104,10 @@ impl Drop for Held<'_> {
 
 /// Rows, first and last time by website.
 #[derive(Default)]
-struct Sites(BTreeMap<WebsiteId, (u64, i64, i64)>);
+pub(crate) struct Sites(BTreeMap<WebsiteId, (u64, i64, i64)>);
 
 impl Sites {
-    fn of_segments<'a>(metas: impl Iterator<Item = &'a SegmentMeta>) -> Self {
+    pub(crate) fn of_segments<'a>(metas: impl Iterator<Item = &'a SegmentMeta>) -> Self {
         let mut sites = Self::default();
         for range in metas.flat_map(|meta| &meta.sites) {
             sites.add(range.website, range.rows.into(), range.min_at, range.max_at);
@@ -116,7 +116,7 @@ impl Sites {
     }
 
     /// Adds what is in no segment of `state` yet.
-    fn add_head(&mut self, state: &State) {
+    pub(crate) fn add_head(&mut self, state: &State) {
         for generation in state.generations() {
             for website in generation.websites() {
                 let Some(site) = generation.site(website) else { continue };
@@ -133,7 +133,7 @@ impl Sites {
         *site = (site.0 + rows, site.1.min(first), site.2.max(last));
     }
 
-    fn rows(self) -> Vec<WebsiteRows> {
+    pub(crate) fn rows(self) -> Vec<WebsiteRows> {
         let at = Timestamp::from_millis;
         let site =
             |(website, (rows, first, last))| WebsiteRows { website, rows, first_at: at(first), last_at: at(last) };

@@ -307,6 +307,10 @@ impl EventStore for EmbeddedStore {
         Ok(self.inner.copy(copier)?)
     }
 
+    fn embedded(&self) -> Option<&EmbeddedStore> {
+        Some(self)
+    }
+
     fn shutdown(&self) {
         self.inner.queue.refuse();
         // Fails only when the writer is gone, and nothing waits then.

@@ -1,14 +1,16 @@
-//! All that is stored of one visitor.
+//! Stored rows as the events that they were: all of one visitor, or all of a part of a file.
 
 use std::ops::Range;
 
 use zenovay_domain::{
     Dimension, Dimensions, Event, EventFlags, EventKind, SessionId, TimeRange, Timestamp, VisitorId, WebsiteId,
 };
-use zenovay_query::{Budget, QueryError};
+use zenovay_query::{Budget, Cause, QueryError};
 
+use crate::ChangeError;
 use crate::head::SiteHead;
-use crate::segment::{Coded, ColumnId, Rows, Segment, SegmentError, Values, damaged};
+use crate::moving::Piece;
+use crate::segment::{Coded, ColumnId, Rows, Segment, SegmentError, SiteRange, Values, damaged};
 use crate::state::State;
 
 /// What a row of a row group takes while its columns are read, about.
@@ -29,7 +31,7 @@ pub(crate) fn visitor_events(
         let rows = range.start as usize..(range.start + range.rows) as usize;
         let places = places_of(segment, range.group, rows.clone(), visitor).map_err(damaged)?;
         if !places.is_empty() {
-            read_group(segment, range.group, &rows, &places, visitor, since, &mut found)?;
+            read_group(segment, range.group, &rows, &places, &|_| visitor, since, &mut found)?;
         }
     }
     for generation in state.generations() {
@@ -72,13 +74,40 @@ fn places_of(
     Ok((0..).zip(codes).filter(|(_, other)| *other == code).map(|(place, _)| place).collect())
 }
 
+/// The rows `rows` of a row group as they stand, with their websites.
+pub(crate) fn piece(segment: &Segment, group: u32, rows: Range<usize>) -> Result<Piece, ChangeError> {
+    let failed = |error: SegmentError| ChangeError::Damaged(Cause::new(error.to_string(), error));
+    let Coded { codes, values: Values::Ids(ids) } =
+        segment.read(group, ColumnId::Visitor, rows.clone()).map_err(failed)?
+    else {
+        return Err(failed(segment.error("ids are not numbers")));
+    };
+    let places: Vec<usize> = (0..rows.len()).collect();
+    let visitor_at = |place: usize| VisitorId(ids[codes[place] as usize]);
+    let mut found = Found { events: Vec::with_capacity(rows.len()), bytes: 0, budget: &Budget::unlimited() };
+    read_group(segment, group, &rows, &places, &visitor_at, i64::MIN, &mut found)
+        .map_err(|error| ChangeError::Damaged(Cause::new(error.to_string(), error)))?;
+    let mut ranges: Vec<&SiteRange> = segment.meta.sites.iter().filter(|range| range.group == group).collect();
+    ranges.sort_by_key(|range| range.start);
+    let website_at = |row: usize| {
+        let at = ranges.partition_point(|range| range.start as usize <= row);
+        ranges[..at].last().filter(|range| row < (range.start + range.rows) as usize).map(|range| range.website)
+    };
+    let events: Piece =
+        rows.clone().zip(found.events).filter_map(|(row, event)| Some((website_at(row)?, event))).collect();
+    if events.len() < rows.len() {
+        return Err(failed(segment.error("has rows of no website, or of kinds that this version does not know")));
+    }
+    Ok(events)
+}
+
 /// Reads one column after the other, so that no more than one is held beside the events.
 fn read_group(
     segment: &Segment,
     group: u32,
     rows: &Range<usize>,
     places: &[usize],
-    visitor: VisitorId,
+    visitor_at: &dyn Fn(usize) -> VisitorId,
     since: i64,
     found: &mut Found<'_>,
 ) -> Result<(), QueryError> {
@@ -119,7 +148,7 @@ fn read_group(
         let Some(kind) = EventKind::from_code(kinds[place]) else { continue };
         if times[place] >= since {
             let session = SessionId(session_ids[sessions[place] as usize]);
-            let mut event = Event::new(kind, Timestamp::from_millis(times[place]), visitor, session);
+            let mut event = Event::new(kind, Timestamp::from_millis(times[place]), visitor_at(place), session);
             event.flags = EventFlags::from_bits(u8::try_from(flags[number]).unwrap_or_default());
             event.engagement_ms = engagement[number];
             event.scroll_percent = u8::try_from(scroll[number]).unwrap_or(u8::MAX);

@@ -34,6 +34,8 @@ pub(crate) struct Inner {
     pub(crate) rewriting: Mutex<()>,
     /// Whether visitor codes could not be given: then nothing is written anew for them until the next round of merges.
     pub(crate) have_codes_failed: AtomicBool,
+    /// Whether segments stay as they are but for erasures, see [`crate::EmbeddedStore::keep_segments`].
+    pub(crate) keeps_segments: AtomicBool,
     /// Segments whose merge failed.
     pub(crate) set_aside: Mutex<SetAside>,
     /// Strings that were stored as `(other)` and not told yet.
@@ -62,13 +64,13 @@ impl Inner {
             views: Views::new(config.cache_bytes),
             temporary: TemporaryCodes::default(),
             segments_dir,
-            config,
             clock,
             sealer: Arc::default(),
             merger: Arc::default(),
             sealing: Mutex::default(),
             rewriting: Mutex::default(),
             have_codes_failed: AtomicBool::new(false),
+            keeps_segments: AtomicBool::new(config.keeps_segments),
             set_aside: Mutex::default(),
             folded: Mutex::default(),
             poisoned: AtomicBool::new(false),
@@ -77,6 +79,7 @@ impl Inner {
             log_file,
             store,
             segment_ids: AtomicU64::new(next_segment),
+            config,
         }
     }
 

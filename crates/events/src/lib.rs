@@ -30,6 +30,7 @@ mod log;
 mod maintenance;
 mod merging;
 mod moment;
+mod moving;
 mod open_error;
 mod queue;
 mod receipt;
@@ -79,6 +80,7 @@ pub use zenovay_query as query;
 #[doc(hidden)]
 pub mod engine {
     pub use crate::ledger::{Ledger, Removal};
+    pub use crate::moving::{Piece, Sealed, StoredKey, copy_keys};
     pub use crate::spool::{Acknowledged, Delivery, PendingErasure, Spool, SpoolConfig, SpoolError, SpoolFigures};
 }
 

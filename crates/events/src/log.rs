@@ -171,6 +171,14 @@ struct Keyed {
     received_at: Timestamp,
 }
 
+/// A row of the table of idempotency keys.
+pub(crate) struct KeyRow {
+    pub(crate) website: [u8; 16],
+    pub(crate) key: Vec<u8>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) received_at: i64,
+}
+
 /// Stands for the digest of a capture: it comes again with other times, so it is believed to be the same.
 const CAPTURE_BODY: u8 = 0;
 
@@ -588,6 +596,20 @@ impl Log {
         let number = |name| self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let pages = number("page_count")? - number("freelist_count")?;
         Ok(pages.cast_unsigned() * number("page_size")?.cast_unsigned())
+    }
+
+    /// The first `count` idempotency keys after `after`, in the order of websites and keys.
+    pub(crate) fn keys(&self, after: &KeyCursor, count: i64) -> Result<Vec<KeyRow>, rusqlite::Error> {
+        let row = |row: &rusqlite::Row<'_>| {
+            Ok(KeyRow { website: row.get(0)?, key: row.get(1)?, body: row.get(2)?, received_at: row.get(3)? })
+        };
+        self.connection
+            .prepare(
+                "SELECT website, key, body, received_at FROM idempotency WHERE (website, key) > (?1, ?2)
+                 ORDER BY website, key LIMIT ?3",
+            )?
+            .query_map(params![after.0, after.1, count], row)?
+            .collect()
     }
 
     /// Whether there are sealed batches that are not removed yet.

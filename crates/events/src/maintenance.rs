@@ -208,6 +208,9 @@ impl Inner {
     /// after any other error those that it is about are set aside: the next call merges others.
     pub(crate) fn merge(&self) -> Result<bool, MaintenanceError> {
         let _rewriting = self.rewriting.lock();
+        if self.keeps_segments.load(Ordering::SeqCst) {
+            return Ok(false);
+        }
         let state = self.state();
         let started = Instant::now();
         let mut aside = self.set_aside.lock();

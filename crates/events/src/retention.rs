@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use zenovay_domain::{Timestamp, WebsiteId};
 
@@ -41,6 +42,9 @@ impl Inner {
     /// See [`crate::EventStore::remove_hidden`].
     pub(crate) fn remove_hidden(&self, now: Timestamp, tell: &mut dyn FnMut(Retained)) -> Result<(), MaintenanceError> {
         let _rewriting = self.rewriting.lock();
+        if self.keeps_segments.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         let (removals, segments) = {
             let _sealing = self.sealing.lock();
             let state = self.state();

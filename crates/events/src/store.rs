@@ -4,8 +4,8 @@ use zenovay_domain::{Dimension, Event, EventFlags, TimeRange, Timestamp, Visitor
 use zenovay_query::{Answer, Budget, Cause, Query, QueryError};
 
 use crate::{
-    Append, AppendError, AppendReceipt, AppendRefused, Copier, Kept, NewCapture, NewEvent, Retained, SegmentCheck,
-    SegmentFile,
+    Append, AppendError, AppendReceipt, AppendRefused, Copier, EmbeddedStore, Kept, NewCapture, NewEvent, Retained,
+    SegmentCheck, SegmentFile,
 };
 
 /// Why stored events were not changed, or not all of them.
@@ -226,6 +226,11 @@ pub trait EventStore: Send + Sync {
         let _ = copier;
         let words = "this store of events has no files that can be copied";
         Err(ChangeError::Unavailable(Cause::new(words, std::io::Error::other(words))))
+    }
+
+    /// The store in the directory of this machine that this is; `None` of one that keeps events elsewhere.
+    fn embedded(&self) -> Option<&EmbeddedStore> {
+        None
     }
 
     /// Refuses new appends, completes those that are queued, and seals the head. Returns when all is on disk. Blocks: it writes
