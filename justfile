@@ -84,6 +84,11 @@ test-postgres:
 test-clickhouse QUESTIONS="10000":
     QUESTIONS={{QUESTIONS}} cargo test --package zenovay-events-clickhouse --locked --test clickhouse every_answer
 
+# Events at RATE a second to two servers of ClickHouse, and ROWS that move there from a directory: how many, and on how much of a core.
+bench-clickhouse RATE="5000" ROWS="1000000":
+    RATE={{RATE}} ROWS={{ROWS}} cargo test --release --package zenovay-events-clickhouse --locked --test clickhouse measured \
+        -- --ignored --nocapture --test-threads 1
+
 # A thousand rounds each of lost answers and of servers that are killed, between the program and ClickHouse: an hour or two.
 test-delivery ROUNDS="1000":
     DELIVERY_ROUNDS={{ROUNDS}} KILLS={{ROUNDS}} cargo test --workspace --features {{features}} \

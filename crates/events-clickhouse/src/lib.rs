@@ -12,6 +12,7 @@ mod delivery;
 mod doctor;
 mod error;
 mod inner;
+mod moving;
 mod plan;
 mod row;
 mod schema;
@@ -25,7 +26,11 @@ mod tables;
 pub use config::Config;
 pub use doctor::{Examined, examine};
 pub use error::{OpenError, ServerError};
+pub use moving::{
+    Both, ComparedWebsite, DifferentDay, MoveError, MoveState, Moved, Mover, Reconciliation, give_up_move, move_state,
+    note_erasure,
+};
 pub use shared::{Claim, Shared, SharedError};
 pub use store::ClickHouseStore;
-pub use tables::{Tables, count_all};
+pub use tables::{Tables, count_all, count_by_website};
 pub use zenovay_events::engine::{Acknowledged, SpoolConfig};

@@ -1,7 +1,8 @@
 //! The tables of all shards, as one.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::time::{Duration, Instant};
 
 use clickhouse::{Row, RowOwned, RowRead};
@@ -23,6 +24,8 @@ use crate::{Config, OpenError, ServerError};
 
 /// How often is looked whether rows are removed.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
+/// So many visitors are erased by one statement.
+const ERASED_AT_ONCE: usize = 1_000;
 /// So many of the last rows are read at most to find the sessions that had an event last.
 const ROWS_READ: u64 = 1 << 20;
 
@@ -31,6 +34,12 @@ struct SpanRow {
     rows: u64,
     first_at: i64,
     last_at: i64,
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct WebsiteRow {
+    website: (u64, u64),
+    rows: u64,
 }
 
 #[derive(Debug, Row, Deserialize)]
@@ -91,6 +100,14 @@ impl Tables {
     /// When a server refuses it or does not answer: then some shards may have it.
     pub fn write(&self, token: &str, first_arrival: u64, events: &[NewEvent]) -> Result<(), ServerError> {
         self.write_rows(token, (first_arrival..).zip(events).map(|(arrival, new)| NewRow::new(new, arrival)).collect())
+    }
+
+    /// Writes `events`, each with its number, as [`Tables::write`] does.
+    ///
+    /// # Errors
+    /// As [`Tables::write`].
+    pub(crate) fn write_numbered(&self, token: &str, events: &[(u64, NewEvent)]) -> Result<(), ServerError> {
+        self.write_rows(token, events.iter().map(|(arrival, new)| NewRow::new(new, *arrival)).collect())
     }
 
     pub(crate) fn write_rows(&self, token: &str, rows: Vec<NewRow>) -> Result<(), ServerError> {
@@ -190,10 +207,39 @@ impl Tables {
         self.remove(website, &format!("at < {}", int64(instant.as_millis())))
     }
 
+    /// Removes of `website` the events of each of `visitors` that have numbers below the one beside it, as [`Tables::erase_visitor`] does.
+    ///
+    /// # Errors
+    /// As [`Tables::erase_visitor`].
+    pub(crate) fn erase_below(&self, website: WebsiteId, visitors: &[(VisitorId, u64)]) -> Result<(), ServerError> {
+        let condition =
+            |(visitor, below): &(VisitorId, u64)| format!("(visitor = {} AND arrival < {below})", visitor.0);
+        visitors.chunks(ERASED_AT_ONCE).try_for_each(|some| {
+            let some: Vec<String> = some.iter().map(condition).collect();
+            self.remove(website, &format!("({})", some.join(" OR ")))
+        })
+    }
+
+    /// Removes the events with these numbers, whosever they are, as [`Tables::erase_visitor`] does.
+    ///
+    /// # Errors
+    /// As [`Tables::erase_visitor`].
+    pub(crate) fn remove_numbers(&self, numbers: Range<u64>) -> Result<(), ServerError> {
+        let Range { start, end } = numbers;
+        self.remove_where(&format!("arrival >= {start} AND arrival < {end}"), &format!("arrival >= {start}"))
+    }
+
+    /// Each website with events, and how many it has.
+    pub(crate) fn websites(&self) -> Result<Vec<(WebsiteId, u64)>, QueryError> {
+        let statement = format!("SELECT website, count() AS rows FROM {} GROUP BY website", self.all());
+        let rows: Vec<WebsiteRow> = self.servers.ask(&statement, &self.in_time(), |_| 0)?;
+        Ok(rows.into_iter().map(|row| (website_of(row.website), row.rows)).collect())
+    }
+
     /// Begins to remove the events of `visitor` of `website`, or all of the website: see [`Tables::is_removed`].
     pub(crate) fn begin_erasure(&self, website: WebsiteId, visitor: Option<VisitorId>) -> Result<(), ServerError> {
         let condition = visitor.map_or_else(|| "1".to_owned(), |visitor| format!("visitor = {}", visitor.0));
-        self.begin_removal(website, &condition)
+        self.begin_removal(&of_website(website, &condition))
     }
 
     /// Whether nothing of `website` is being removed any more.
@@ -201,11 +247,17 @@ impl Tables {
     /// # Errors
     /// When that cannot be told, or a server says why it cannot remove it.
     pub(crate) fn is_removed(&self, website: WebsiteId) -> Result<bool, ServerError> {
-        // The words of the condition are the server's, but the id is in them.
+        self.has_ended(&website.to_string())
+    }
+
+    /// Whether no removal with `name` in its condition is under way.
+    fn has_ended(&self, name: &str) -> Result<bool, ServerError> {
+        // The words of the condition are the server's, but what it compares with is in them.
         let asked = format!(
             "SELECT count(), anyIf(latest_fail_reason, latest_fail_reason != '') FROM system.mutations \
-             WHERE database = {} AND table = 'events' AND NOT is_done AND position(command, '{website}') > 0",
-            Text(&self.servers.config.database)
+             WHERE database = {} AND table = 'events' AND NOT is_done AND position(command, {}) > 0",
+            Text(&self.servers.config.database),
+            Text(name)
         );
         for shard in 0..self.servers.shards() {
             let found: Vec<(u64, String)> = self.servers.rows(shard, &asked, &[])?;
@@ -220,14 +272,19 @@ impl Tables {
 
     /// Removes the rows of a website for which `condition` holds, and waits for it. What is removed of it already is not begun again.
     fn remove(&self, website: WebsiteId, condition: &str) -> Result<(), ServerError> {
-        self.wait_for_removal(website)?;
-        self.begin_removal(website, condition)?;
-        self.wait_for_removal(website)
+        self.remove_where(&of_website(website, condition), &website.to_string())
     }
 
-    fn wait_for_removal(&self, website: WebsiteId) -> Result<(), ServerError> {
+    /// The same of all websites; `name` tells the condition from others.
+    fn remove_where(&self, condition: &str, name: &str) -> Result<(), ServerError> {
+        self.wait_for_removal(name)?;
+        self.begin_removal(condition)?;
+        self.wait_for_removal(name)
+    }
+
+    fn wait_for_removal(&self, name: &str) -> Result<(), ServerError> {
         let until = Instant::now() + self.patience();
-        while !self.is_removed(website)? {
+        while !self.has_ended(name)? {
             if Instant::now() >= until {
                 let words = format!("rows are being removed for longer than {} s", self.patience().as_secs_f64());
                 return Err(ServerError::silent(words));
@@ -238,10 +295,9 @@ impl Tables {
     }
 
     /// Shard by shard: a table over all of them refuses it. The servers do it by themselves.
-    fn begin_removal(&self, website: WebsiteId, condition: &str) -> Result<(), ServerError> {
+    fn begin_removal(&self, condition: &str) -> Result<(), ServerError> {
         let database = &self.servers.config.database;
-        let website = uuid(website);
-        let statement = format!("ALTER TABLE {database}.events DELETE WHERE website = {website} AND {condition}");
+        let statement = format!("ALTER TABLE {database}.events DELETE WHERE {condition}");
         (0..self.servers.shards())
             .try_for_each(|shard| self.servers.execute(shard, &statement, &[("mutations_sync", "0")]))
     }
@@ -373,6 +429,11 @@ impl Tables {
     }
 }
 
+/// The rows of a website for which `condition` holds.
+fn of_website(website: WebsiteId, condition: &str) -> String {
+    format!("website = {} AND {condition}", uuid(website))
+}
+
 /// How many events and heartbeats of all websites are on the servers of `config`; `None` when the tables are not made yet. Changes nothing. Blocks.
 ///
 /// # Errors
@@ -391,6 +452,26 @@ pub fn count_all(config: Config) -> Result<Option<u64>, OpenError> {
         rows = counted.first().map(|counted| rows.unwrap_or(0) + counted).or(rows);
     }
     Ok(rows)
+}
+
+/// How many events and heartbeats of each website are on the servers of `config`; `None` when the tables are not made yet. Changes nothing.
+/// Blocks.
+///
+/// # Errors
+/// As [`count_all`].
+pub fn count_by_website(config: Config) -> Result<Option<Vec<(WebsiteId, u64)>>, OpenError> {
+    if count_all(config.clone())?.is_none() {
+        return Ok(None);
+    }
+    let servers = Servers::new(config)?;
+    let mut counted: BTreeMap<WebsiteId, u64> = BTreeMap::new();
+    for shard in 0..servers.shards() {
+        let failed = |source| OpenError::Server { server: servers.config.shards[shard].clone(), source };
+        let asked = format!("SELECT website, count() AS rows FROM {}.events GROUP BY website", servers.config.database);
+        let rows: Vec<WebsiteRow> = servers.rows(shard, &asked, &[]).map_err(failed)?;
+        rows.iter().for_each(|row| *counted.entry(website_of(row.website)).or_default() += row.rows);
+    }
+    Ok(Some(counted.into_iter().collect()))
 }
 
 impl fmt::Debug for Tables {

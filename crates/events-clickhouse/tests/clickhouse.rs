@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
+#[path = "common/measured.rs"]
+mod measured;
+#[path = "common/moving.rs"]
+mod moving;
 #[path = "common/proxy.rs"]
 mod proxy;
 #[path = "common/servers.rs"]

@@ -42,11 +42,24 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// The time that it had on cores.
+    pub(crate) fn cpu(&self) -> Duration {
+        cpu(self.child.id())
+    }
+
     /// Starts it again where it was.
     pub(crate) fn start_again(&mut self) {
         self.child = launch(&python(), &self.dir);
         assert!(is_ready(self), "its port was taken meanwhile");
     }
+}
+
+/// The time that a process had on cores, to a hundredth of a second.
+pub(crate) fn cpu(process: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: u64 = [11, 12].into_iter().map(|at| fields[at].parse::<u64>().unwrap()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 /// The servers of all tests. What is static is never dropped: the system closes their standard inputs.
