@@ -1,12 +1,14 @@
 //! The back ends of a server. Nothing else names one: everything else works with [`Metadata`] and [`EventStore`], whatever is
 //! behind them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use zenovay_capture::{Blobs, CaptureError, CaptureOptions, Captures, ReplayLimits};
-use zenovay_domain::Clock;
+use zenovay_domain::{Clock, WebsiteId};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, OpenError, has_database, stored_rows};
 #[cfg(feature = "clickhouse")]
 use zenovay_events_clickhouse::{Acknowledged, ClickHouseStore, SpoolConfig};
@@ -24,6 +26,7 @@ use crate::config::EventsAck;
 use crate::config::{Config, EventsUrl, PostgresUrl};
 use crate::data_dir;
 use crate::files::Way;
+use crate::moving;
 use crate::telemetry::StoreObserver;
 
 /// Opens the metadata of `config`; makes them when there are none.
@@ -247,7 +250,18 @@ pub fn open_events(
              what is in it"
         )));
     }
+    if let Some(database) = noted_database(&config.data_dir)? {
+        let directory = config.data_dir.display();
+        return Err(OpenEventsError::Elsewhere(format!(
+            "the events of the data directory {directory} are in the ClickHouse database {database:?}, and events_url is not set: set it; to \
+             begin without them, remove {}",
+            config.data_dir.join(data_dir::IN_CLICKHOUSE).display()
+        )));
+    }
+    let is_moving = moving::is_under_way(&config.data_dir)
+        .map_err(|error| OpenEventsError::Elsewhere(crate::causes::with_causes(&*error)))?;
     let settings = EmbeddedConfig::new(&config.data_dir).with(|settings| {
+        settings.keeps_segments = is_moving;
         settings.cache_bytes = config.cache_bytes();
         settings.seal_rows = config.seal_rows.get();
         settings.distinct_strings = config.distinct_values_per_day.as_usize();
@@ -261,15 +275,19 @@ pub fn open_events(
 /// The folder of the data directory with events on their way to ClickHouse.
 pub(crate) const SPOOL: &str = "spool";
 
-/// Refuses a ClickHouse database that is not the one that the events and the erasures of a data directory are for.
-fn refuse_other_database(data_dir: &Path, url: &EventsUrl) -> Result<(), OpenEventsError> {
-    let noted = data_dir::clickhouse_database(data_dir).map_err(|error| {
+/// The ClickHouse database that the events of a data directory are in, where it says so.
+fn noted_database(data_dir: &Path) -> Result<Option<String>, OpenEventsError> {
+    data_dir::clickhouse_database(data_dir).map_err(|error| {
         OpenEventsError::Elsewhere(format!(
             "{} cannot be read: {error}",
             data_dir.join(data_dir::IN_CLICKHOUSE).display()
         ))
-    })?;
-    match noted {
+    })
+}
+
+/// Refuses a ClickHouse database that is not the one that the events and the erasures of a data directory are for.
+fn refuse_other_database(data_dir: &Path, url: &EventsUrl) -> Result<(), OpenEventsError> {
+    match noted_database(data_dir)? {
         Some(noted) if noted != url.database() => Err(OpenEventsError::Elsewhere(format!(
             "the events of the data directory {} are in the ClickHouse database {noted:?}, and events_url names {:?}: what waits and what is to \
              be erased would go to the wrong one. Name the first; if it was renamed, remove {}",
@@ -292,8 +310,8 @@ fn refuse_events_in(data_dir: &Path) -> Result<(), OpenEventsError> {
     }
     let directory = data_dir.display();
     Err(OpenEventsError::Elsewhere(format!(
-        "the data directory {directory} has {rows} events and heartbeats, which are in no answer while events_url is set: take it out again, \
-         or name another data directory"
+        "the data directory {directory} has {rows} events and heartbeats, which are in no answer while events_url is set: move them with \
+         `zenovay move-events`, take events_url out again, or name another data directory"
     )))
 }
 
@@ -306,8 +324,7 @@ fn open_clickhouse(
     captures: Arc<Captures>,
 ) -> Result<Arc<dyn EventStore>, OpenEventsError> {
     let failed = |error: CopyFailure| OpenEventsError::ClickHouse(error);
-    let metadata = config.postgres_url().ok_or_else(|| failed("database_url is not a PostgreSQL database".into()))?;
-    let shared = shared::InPostgres::open(metadata).map_err(|error| failed(error.into()))?;
+    let shared = shared_of(config).map_err(failed)?;
     let mut settings = SpoolConfig::new(spool);
     settings.bytes_max = config.spool_bytes.get();
     settings.acknowledged = match config.events_ack {
@@ -317,7 +334,7 @@ fn open_clickhouse(
     settings.captures = Some(captures);
     settings.observer = Some(Arc::new(StoreObserver));
     tracing::info!(url = url.shown(), "events are in ClickHouse");
-    let store = ClickHouseStore::open(url.config(), Arc::new(shared), settings, clock);
+    let store = ClickHouseStore::open(url.config(), shared, settings, clock);
     Ok(Arc::new(store.map_err(|error| failed(error.into()))?))
 }
 
@@ -331,6 +348,13 @@ fn open_clickhouse(
     _captures: Arc<Captures>,
 ) -> Result<Arc<dyn EventStore>, OpenEventsError> {
     Err(OpenEventsError::ClickHouse(WITHOUT_CLICKHOUSE.into()))
+}
+
+/// What is shared by nodes whose events are in ClickHouse, in the PostgreSQL database of `config`.
+#[cfg(feature = "clickhouse")]
+pub(crate) fn shared_of(config: &Config) -> Result<Arc<dyn zenovay_events_clickhouse::Shared>, CopyFailure> {
+    let metadata = config.postgres_url().ok_or("database_url is not a PostgreSQL database")?;
+    Ok(Arc::new(shared::InPostgres::open(metadata)?))
 }
 
 /// What is shared by nodes whose events are in ClickHouse, in the PostgreSQL database at `url`, which was opened before: for tests of it.
@@ -351,6 +375,43 @@ pub fn count_in_clickhouse(url: &EventsUrl) -> Result<Option<u64>, CopyFailure> 
     return Ok(zenovay_events_clickhouse::count_all(url.config())?);
     #[cfg(not(feature = "clickhouse"))]
     return Err(format!("{url:?} cannot be asked: {WITHOUT_CLICKHOUSE}").into());
+}
+
+/// How many events and heartbeats ClickHouse has, and whether the metadata know their websites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RowsInClickHouse {
+    /// All.
+    pub rows: u64,
+    /// Those of websites that the metadata do not have: in no answer.
+    pub of_unknown_websites: u64,
+}
+
+impl RowsInClickHouse {
+    /// Whether all that is there is of others.
+    pub fn are_of_others(&self) -> bool {
+        self.rows > 0 && self.of_unknown_websites == self.rows
+    }
+}
+
+/// What is in the ClickHouse of `url`, where `known` are the websites that the metadata know; `None` when its tables are not made yet.
+/// Changes nothing.
+///
+/// # Errors
+/// When it cannot be asked.
+pub fn rows_in_clickhouse(
+    url: &EventsUrl,
+    known: &BTreeSet<WebsiteId>,
+) -> Result<Option<RowsInClickHouse>, CopyFailure> {
+    #[cfg(feature = "clickhouse")]
+    {
+        let Some(websites) = zenovay_events_clickhouse::count_by_website(url.config())? else { return Ok(None) };
+        let rows = |is_counted: &dyn Fn(&WebsiteId) -> bool| {
+            websites.iter().filter(|(website, _)| is_counted(website)).map(|(_, rows)| rows).sum::<u64>()
+        };
+        Ok(Some(RowsInClickHouse { rows: rows(&|_| true), of_unknown_websites: rows(&|id| !known.contains(id)) }))
+    }
+    #[cfg(not(feature = "clickhouse"))]
+    return Err(format!("{url:?} cannot be asked about {} websites: {WITHOUT_CLICKHOUSE}", known.len()).into());
 }
 
 /// What was looked at of servers of ClickHouse.

@@ -1,6 +1,6 @@
 //! How a command reaches the server that holds the data directory: a socket in it, which only the owner of the directory can
 //! open. A request is one line of JSON, its answer another; then the connection ends. Requests are answered one by one, but for
-//! backups, the doctor and tests of alerts, which take long.
+//! backups, the doctor, moving events and tests of alerts, which take long.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
@@ -15,19 +15,20 @@ use std::time::{Duration, Instant};
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::runtime::Builder;
 use zenovay_domain::{VisitorId, WebsiteId};
 use zenovay_query::Budget;
 
 use crate::alerts;
 use crate::causes::with_causes;
-use crate::config::BackupPlace;
+use crate::config::{BackupPlace, Config, EventsUrl};
 use crate::data_dir::SOCKET;
 use crate::doctor::{self, Patient};
 use crate::http::external::visitors::VisitorExport;
 use crate::http::state::AppState;
 use crate::keepers::{KeeperError, Keepers, VisitorData};
+use crate::moving;
 use crate::visitors::{self, VisitorName};
 
 /// No request is longer.
@@ -70,6 +71,11 @@ pub enum Request {
     Doctor {
         /// A page to check the tag on.
         page: Option<String>,
+    },
+    /// To move some of the events to ClickHouse, or to give that up.
+    MoveEvents {
+        /// Where to; `None` gives up what was begun.
+        to: Option<EventsUrl>,
     },
     /// To send a test alert over every channel.
     TestAlert,
@@ -124,7 +130,7 @@ pub fn answer(
             let data = visitors::export(keepers, *website, id, budget, BY).map_err(words)?;
             serde_json::to_value(VisitorExport::new(*website, id, &data)).map_err(|error| error.to_string())
         }),
-        Request::Backup { .. } | Request::Doctor { .. } | Request::TestAlert => {
+        Request::Backup { .. } | Request::Doctor { .. } | Request::MoveEvents { .. } | Request::TestAlert => {
             Err("that is not about visitors".to_owned())
         }
     };
@@ -170,17 +176,15 @@ pub struct Control {
 }
 
 impl Control {
-    /// Listens in `directory`, which this process holds.
+    /// Listens in the data directory of `config`, which this process holds.
     ///
     /// # Errors
     /// When the machine gives no socket or no thread.
-    pub fn start(
-        directory: &Path,
-        state: Arc<AppState>,
-        query_time: Duration,
-        memory_bytes: usize,
-    ) -> io::Result<Self> {
-        let (path, opened) = socket_path(directory)?;
+    pub fn start(config: &Config, state: Arc<AppState>) -> io::Result<Self> {
+        let config = config.clone();
+        let (query_time, memory_bytes) =
+            (Duration::from_secs(config.query_timeout_seconds.get()), config.query_memory_bytes());
+        let (path, opened) = socket_path(&config.data_dir)?;
         // What a server that was killed left behind.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -215,6 +219,11 @@ impl Control {
                             let state = Arc::clone(&state);
                             let try_it = move || test_alert(&stream, state).unwrap_or_else(tell);
                             std::thread::Builder::new().spawn_scoped(scope, try_it).map(drop)
+                        }
+                        Request::MoveEvents { to } => {
+                            let (state, config) = (&state, &config);
+                            let go = move || move_events(&stream, state, config, to.as_ref()).unwrap_or_else(tell);
+                            std::thread::Builder::new().spawn_scoped(scope, go).map(drop)
                         }
                         request => serve(&stream, &state, &budget, &request),
                     });
@@ -284,6 +293,42 @@ fn back_up(mut stream: &UnixStream, state: &AppState, dir: &BackupPlace, keep: O
 fn examine(mut stream: &UnixStream, state: &AppState, page: Option<&str>) -> io::Result<()> {
     let answer = Answer::Done(serde_json::to_value(doctor::examine(&Patient::of(state, page)))?);
     stream.write_all(&serde_json::to_vec(&answer)?)
+}
+
+/// For how long events are moved for one request.
+#[cfg(feature = "clickhouse")]
+const MOVE_TIME: Duration = Duration::from_secs(5);
+
+#[cfg(feature = "clickhouse")]
+fn move_events(mut stream: &UnixStream, state: &AppState, config: &Config, to: Option<&EventsUrl>) -> io::Result<()> {
+    let moved = match to {
+        Some(to) => moving::step(config, to, &*state.events, &state.erasures, MOVE_TIME).map(|moved| json!(moved)),
+        None => give_up(state, config).map(|()| json!({})).map_err(Into::into),
+    };
+    let answer = moved.map_or_else(|error| Answer::Failed(with_causes(&*error)), Answer::Done);
+    stream.write_all(&serde_json::to_vec(&answer)?)
+}
+
+/// No command has a URL without ClickHouse.
+#[cfg(not(feature = "clickhouse"))]
+fn move_events(mut stream: &UnixStream, state: &AppState, config: &Config, to: Option<&EventsUrl>) -> io::Result<()> {
+    let answer = match to {
+        Some(to) => Answer::Failed(format!("{to:?} cannot be used: this zenovay was built without ClickHouse")),
+        None => {
+            give_up(state, config).map_or_else(|error| Answer::Failed(error.to_string()), |()| Answer::Done(json!({})))
+        }
+    };
+    stream.write_all(&serde_json::to_vec(&answer)?)
+}
+
+/// Gives a move up: segments are merged again.
+fn give_up(state: &AppState, config: &Config) -> io::Result<()> {
+    let _turn = state.erasures.turn();
+    moving::give_up(&config.data_dir)?;
+    if let Some(store) = state.events.embedded() {
+        store.keep_segments(false);
+    }
+    Ok(())
 }
 
 fn test_alert(mut stream: &UnixStream, state: Arc<AppState>) -> io::Result<()> {

@@ -13,6 +13,7 @@ use crate::backends::SPOOL;
 use crate::bootstrap;
 use crate::config::{Config, PostgresUrl};
 use crate::files;
+use crate::moving::MOVED;
 use crate::upgrade;
 
 /// The file that the server of a directory holds locked. It has the server's URL in it.
@@ -31,11 +32,12 @@ pub(crate) const IN_CLICKHOUSE: &str = "zenovay.clickhouse";
 pub const RESTORING: &str = "zenovay.restoring";
 
 /// What zenovay writes into the data directory. Names that begin so are ours too: `-wal`, `.new`, what a repair put aside.
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     "captures.db",
     "zenovay.",
     "events.db",
     "erasures",
+    MOVED,
     "replays",
     "rolled-back",
     "salts",
@@ -310,6 +312,7 @@ pub fn give_back(path: &Path) {
     give_all(path, &|name| OURS.iter().any(|ours| name.starts_with(ours)));
     give_all(&path.join("segments"), &|name| name.ends_with(".parquet") || name.ends_with(".tmp"));
     give_all(&path.join("segments/orphaned"), &|_| true);
+    give_all(&path.join(MOVED), &|_| true);
     for snapshot in upgrade::SNAPSHOTS {
         give_all(&path.join(snapshot), &|_| true);
     }

@@ -17,6 +17,7 @@ use crate::alerts::ALERTS;
 use crate::backends::SPOOL;
 use crate::data_dir::{LOCK, SOCKET};
 use crate::erasures::{ERASURES, Erasures};
+use crate::moving::{self, MOVED, MOVING};
 use crate::upgrade::{self, FORMATS, SNAPSHOT};
 
 /// Where data of a website or a visitor stands.
@@ -60,6 +61,9 @@ pub enum KeeperError {
     /// The snapshot of before an upgrade cannot be removed.
     #[error("the snapshot of before the upgrade: {0}")]
     Snapshot(std::io::Error),
+    /// What moves to ClickHouse, or was moved, cannot be told of it.
+    #[error("events that move to ClickHouse: {0}")]
+    Moving(std::io::Error),
 }
 
 /// Hears what retention did.
@@ -242,6 +246,36 @@ impl Keeper for Snapshot {
     }
 }
 
+/// Events that are moved to ClickHouse, or were, and their files of before.
+struct Moving(PathBuf);
+
+impl Keeper for Moving {
+    fn places(&self) -> &'static [Place] {
+        &[Place::Files(MOVING), Place::Files(MOVED)]
+    }
+
+    fn retain(&self, _: &[Kept], _: Option<Timestamp>, _: Tell<'_>) -> Result<(), KeeperError> {
+        Ok(())
+    }
+
+    fn remove_old(&self, _: Timestamp, _: Tell<'_>) -> Result<(), KeeperError> {
+        Ok(())
+    }
+
+    fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), KeeperError> {
+        moving::note_erasure(&self.0, website, visitor).map_err(KeeperError::Moving)?;
+        moving::remove_moved(&self.0).map_err(KeeperError::Moving)
+    }
+
+    fn delete_website(&self, _: WebsiteId) -> Result<(), KeeperError> {
+        moving::remove_all(&self.0).map_err(KeeperError::Moving)
+    }
+
+    fn export_visitor(&self, _: WebsiteId, _: VisitorId, _: &Budget, _: &mut VisitorData) -> Result<(), KeeperError> {
+        Ok(())
+    }
+}
+
 /// What pages captured beside events. The log that it came through is overwritten by [`Events`], which comes after it and seals
 /// the log first whenever it has captures.
 struct Captured {
@@ -371,6 +405,7 @@ impl Keepers {
         let list: Vec<Box<dyn Keeper>> = vec![
             Box::new(Erased(Arc::clone(&erasures))),
             Box::new(Snapshot(erasures.directory().to_owned())),
+            Box::new(Moving(erasures.directory().to_owned())),
             Box::new(Captured { captures }),
             Box::new(Events { events, months }),
             Box::new(Metadata(metadata)),

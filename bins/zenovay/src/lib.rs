@@ -24,6 +24,7 @@ pub mod keepers;
 mod machine;
 pub mod mail;
 pub mod maintenance;
+pub mod moving;
 pub mod passkeys;
 pub mod process_figures;
 pub mod quota_mail;

@@ -445,8 +445,7 @@ pub fn run(
 
 /// Where the machine gives no socket the server does without: only the commands that need it fail.
 fn start_control(config: &Config, state: &Arc<AppState>) -> Option<Control> {
-    let query_time = Duration::from_secs(config.query_timeout_seconds.get());
-    let started = Control::start(&config.data_dir, Arc::clone(state), query_time, config.query_memory_bytes());
+    let started = Control::start(config, Arc::clone(state));
     started.inspect_err(|error| tracing::warn!(%error, "no command on visitors can be answered")).ok()
 }
 

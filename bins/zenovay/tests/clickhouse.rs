@@ -116,9 +116,6 @@ fn a_server_and_commands_use_clickhouse() {
     assert!(metric(&server, "zenovay_spool_bytes").unwrap() > 0.0);
     let checked = site.cli(&["check"]);
     assert_eq!(checked["events"]["clickhouse_rows"], 2, "{checked}");
-    let refused = site.run(&["backup", directory.path().join("backups").to_str().unwrap()], "");
-    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && told.contains("backed up with the means of ClickHouse"), "{told}");
     let shown = String::from_utf8(site.run(&["config"], "").stdout).unwrap();
     assert!(shown.contains("clickhouse://app:***@") && !shown.contains("secret-of-nobody"), "{shown}");
 
@@ -168,8 +165,6 @@ fn combinations_that_cannot_be_are_refused_in_words() {
     assert!(told.contains("events_url") && told.contains("need metadata in PostgreSQL"), "{told}");
     let database = postgres::database();
     let with = ["serve", "--listen", "127.0.0.1:0", "--events-url", &url, "--database-url", &database];
-    let told = refusal(&[&with[..], &["--backup-dir", "/nowhere"]].concat());
-    assert!(told.contains("backup_dir") && told.contains("means of"), "{told}");
     // A server was here, with events.
     let server = of_sqlite.serve();
     assert_eq!(hit(&server, &of_sqlite, "/", "session-1"), 200);
@@ -266,4 +261,193 @@ fn what_is_acknowledged_is_stored_once_whoever_is_killed() {
     delivered(&server);
     assert!(acknowledged.len() > kills * 5);
     assert_exactly_once(&acknowledged, &stored(&config), &sent);
+}
+
+/// Somebody who comes again with an id.
+fn visit(server: &Server, site: &Site, path: &str) -> u16 {
+    let body = serde_json::json!({
+        "event_type": "pageview",
+        "url": format!("https://example.com{path}"),
+        "session_id": "session-of-somebody",
+        "visitor_id": SOMEBODY,
+        "user_agent": "MyServer/1.0",
+        "device_type": "desktop",
+        "browser": "Server",
+        "os": "Linux",
+    });
+    let to = format!("/e/{}", site.tracking_code);
+    server.connect().request("POST", &to, &[], &body.to_string()).unwrap().status
+}
+
+const SOMEBODY: &str = "2f1c8a5e-0b7d-4a57-9d64-2f1c8a5e0b7d";
+
+/// Sabotage: note no erasure, take the files that are moved for those of a server, or leave the keys and what is hidden behind.
+#[test]
+fn events_move_beside_a_running_server_and_each_is_stored_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = clickhouse::config();
+    let url = events_url(&config);
+    let limits = "tracking_requests_per_10s = 1000000\ntracking_requests_per_hour = 1000000\nseal_age_seconds = 1\n";
+    let before = format!("database_url = \"{}\"\n{limits}", postgres::database());
+    let site = site(directory.path(), &before);
+    site.cli(&["website", "set", &site.website_id, "cookieless=false"]);
+    let mut server = site.serve();
+    let (mut acknowledged, mut sent) = (Vec::new(), Vec::new());
+    let move_events = || {
+        let output = site.run(&["move-events", "--to", &url], "");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!told.contains("secret-of-nobody"), "{told}");
+        (output.status.success(), serde_json::from_slice(&output.stdout).unwrap_or(serde_json::Value::Null), told)
+    };
+    for round in 0..4 {
+        if round < 2 {
+            assert_eq!(visit(&server, &site, "/gone"), 200);
+        }
+        let load = Load::start(&server, &site.tracking_code, "example.com", &format!("round-{round}"), 4);
+        load.wait_until("hits", |load| load.acknowledged().len() >= 50);
+        let (is_done, moved, told) = move_events();
+        assert!(is_done && moved["finished"] == false, "{moved} {told}");
+        if round == 1 {
+            site.cli(&["visitor", "erase", &site.website_id, SOMEBODY, "--yes"]);
+            assert_eq!(visit(&server, &site, "/back"), 200);
+        }
+        load.wait_until("hits", |load| load.acknowledged().len() >= 100);
+        if round % 2 == 0 {
+            server.kill();
+        } else {
+            assert!(server.terminate().success());
+        }
+        let (of_round, sent_of_round) = load.finish();
+        acknowledged.extend(of_round);
+        sent.extend(sent_of_round);
+        server = site.serve();
+    }
+    let told = {
+        let repaired = site.run(&["repair"], "");
+        String::from_utf8_lossy(&repaired.stderr).into_owned()
+    };
+    assert!(told.contains("another server is running"), "{told}");
+    let views = server.views_by_path(&site.website_id, &site.key);
+    let analytics = format!("/api/external/v1/analytics/{}?range=24h", site.website_id);
+    let summary = server.get(&analytics, &site.key)["data"]["summary"].clone();
+    assert!(server.terminate().success());
+    let repaired = site.run(&["repair"], "");
+    assert!(String::from_utf8_lossy(&repaired.stderr).contains("move-events --cancel"));
+
+    let (is_done, moved, told) = move_events();
+    assert!(is_done && moved["finished"] == true, "{moved} {told}");
+    assert_eq!(moved["rows"], moved["rows_in_clickhouse"]);
+    assert_eq!(moved["websites"], 1);
+    let set_aside = site.data_dir.join("moved-events");
+    assert!(set_aside.join("events.db").exists() && set_aside.join("report.json").exists());
+    assert!(!site.data_dir.join("zenovay.moving").exists() && !site.data_dir.join("events.db").exists());
+    let refused = site.run(&["serve", "--listen", "127.0.0.1:0"], "");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("events_url is not set"));
+    let (is_done, again, told) = move_events();
+    assert!(is_done && again["finished"] == true && again["rows"] == 0, "{again} {told}");
+
+    let now = std::fs::read_to_string(&site.config).unwrap();
+    std::fs::write(&site.config, format!("events_url = \"{url}\"\n{now}")).unwrap();
+    let server = site.serve();
+    assert_eq!(server.views_by_path(&site.website_id, &site.key), views);
+    assert_eq!(server.get(&analytics, &site.key)["data"]["summary"], summary);
+    let mut rows = stored(&config);
+    assert_eq!((rows.remove("/gone"), rows.remove("/back")), (None, Some(1)));
+    assert_exactly_once(&acknowledged, &rows, &sent);
+    assert_eq!(hit(&server, &site, "/after", "session-1"), 200);
+    delivered(&server);
+    site.cli(&["visitor", "erase", &site.website_id, SOMEBODY, "--yes"]);
+    assert_eq!((stored(&config).get("/back"), stored(&config).get("/after")), (None, Some(&1)));
+    assert!(!set_aside.join("events.db").exists() && set_aside.join("report.json").exists());
+}
+
+/// Sabotage: merge on, or leave the note.
+#[test]
+fn a_move_that_is_given_up_leaves_everything_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = clickhouse::config();
+    let (url, database) = (events_url(&config), postgres::database());
+    let site = site(directory.path(), &format!("database_url = \"{database}\"\nseal_age_seconds = 1"));
+    let server = site.serve();
+    assert_eq!(hit(&server, &site, "/", "session-1"), 200);
+    assert!(server.terminate().success());
+    let server = site.serve();
+    let to = ["move-events", "--to", &url];
+    let moved = site.cli(&to);
+    assert_eq!((&moved["finished"], &moved["rows"]), (&false.into(), &1.into()));
+    assert!(site.data_dir.join("zenovay.moving").exists());
+    assert_eq!(site.cli(&["move-events", "--cancel"])["cancelled"], true);
+    assert!(!site.data_dir.join("zenovay.moving").exists());
+    let refused = site.run(&to, "");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("the database has 1 events already"), "{told}");
+    assert!(server.terminate().success());
+    assert_eq!(site.cli(&["move-events", "--cancel"])["cancelled"], false);
+    for shard in &config.shards {
+        clickhouse::execute(shard, &format!("DROP DATABASE {}", config.database));
+    }
+    assert_eq!(site.cli(&to)["finished"], true);
+    assert_eq!(stored(&config), [("/".to_owned(), 1)].into());
+}
+
+/// Sabotage: say nothing of the events, restore a directory that forgets where they are, make an empty store of events, or take the events of
+/// others for one's own.
+#[test]
+fn a_backup_has_what_is_not_in_clickhouse_and_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = clickhouse::config();
+    let settings = settings(&config);
+    let site = site(directory.path(), &settings);
+    site.cli(&["website", "set", &site.website_id, "cookieless=false"]);
+    let server = site.serve();
+    assert_eq!((hit(&server, &site, "/", "session-1"), visit(&server, &site, "/gone")), (200, 200));
+    delivered(&server);
+    let backups = directory.path().join("backups");
+    let place = backups.to_str().unwrap();
+    let made = site.cli(&["backup", place]);
+    let missing = made["not_in_it"][0].as_str().unwrap();
+    assert!(missing.contains(&format!("ClickHouse database {} (2 rows)", config.database)), "{made}");
+    assert_eq!(made["rows"], 0);
+    let each_shard = |statement: &str| {
+        for shard in &config.shards {
+            clickhouse::execute(shard, &statement.replace("DB", &config.database));
+        }
+    };
+    each_shard("CREATE TABLE DB.kept ENGINE = MergeTree ORDER BY at AS SELECT * FROM DB.events");
+    site.cli(&["visitor", "erase", &site.website_id, SOMEBODY, "--yes"]);
+    // Knows of the erasure, and is of another moment than ClickHouse.
+    site.cli(&["backup", place]);
+    assert!(server.terminate().success());
+    let listed = site.cli(&["backup", place, "--list"]);
+    let first = listed["backups"][0]["backup"].as_str().unwrap().to_owned();
+    assert_eq!((listed["backups"].as_array().unwrap().len(), &listed["backups"][0]["has_events"]), (2, &false.into()));
+    assert_eq!(site.cli(&["restore", "--verify", place])["verified"], true);
+
+    // ClickHouse is restored by its own means to a moment of before the erasure.
+    each_shard("INSERT INTO DB.events SELECT * FROM DB.kept WHERE page = '/gone'");
+    assert_eq!(stored(&config).get("/gone"), Some(&1));
+    let restored = site.at(directory.path().join("restored"));
+    let done = restored.cli(&["restore", &first]);
+    assert_eq!((&done["erased_again"], &done["to_be_erased"]), (&0.into(), &1.into()), "{done}");
+    assert_eq!(done["clickhouse"]["of_unknown_websites"], 0, "{done}");
+    assert!(!restored.data_dir.join("events.db").exists());
+    let with = std::fs::read_to_string(&site.config).unwrap();
+    std::fs::write(&site.config, with.replace("events_url", "# events_url")).unwrap();
+    let refused = restored.run(&["serve", "--listen", "127.0.0.1:0"], "");
+    std::fs::write(&site.config, &with).unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("events_url is not set"));
+    let server = restored.serve();
+    assert_eq!(hit(&server, &restored, "/after", "session-2"), 200);
+    delivered(&server);
+    assert_eq!((stored(&config).get("/gone"), stored(&config).get("/after")), (None, Some(&1)));
+    assert_eq!(restored.cli(&["check"])["events"]["rows_of_unknown_websites"], 0);
+    drop(server);
+
+    // Another PostgreSQL knows nothing of these events.
+    let other = settings.replace(settings.split('"').nth(1).unwrap(), &postgres::database());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = Site::create(&elsewhere.path().join("data"), elsewhere.path(), &other);
+    let refused = other.run(&["check"], "");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("do not belong together"), "{told}");
 }

@@ -81,10 +81,12 @@ fn everything_that_keeps_data_is_in_the_list() {
     send_recording(&server, &site, SENT_ID);
     site.cli(&["visitor", "erase", &site.website_id, OTHER_ID, "--yes"]);
     // As after an upgrade, and where events go to ClickHouse.
-    for folder in ["snapshot", "spool"] {
+    std::fs::write(data_dir.join("zenovay.moving"), "{}").expect("a file");
+    for folder in ["snapshot", "spool", "moved-events"] {
         std::fs::create_dir(data_dir.join(folder)).expect("a folder");
     }
     let while_it_runs: BTreeSet<String> = names(&data_dir);
+    std::fs::remove_file(data_dir.join("zenovay.moving")).expect("it is there");
     assert!(server.terminate().success());
 
     let config = process::settings(&data_dir);

@@ -11,8 +11,35 @@ use super::place::{Place, read_whole};
 
 /// The name of the file. A backup without it is not finished.
 pub(crate) const MANIFEST: &str = "manifest.json";
-/// The version of the format that this program writes, and the last that it reads.
+/// The version of the format of backups that have everything.
 const FORMAT: u64 = 1;
+/// That of backups without the events, and the last that this program reads.
+const FORMAT_WITHOUT_EVENTS: u64 = 2;
+
+/// Where the events are that a backup does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// The name of the ClickHouse database.
+    pub clickhouse: String,
+    /// How many events and heartbeats it had about when the backup was made; `None` when it could not be asked.
+    pub rows: Option<u64>,
+    /// How many batches were on their way there, which are in the backup of nobody.
+    pub waiting: u64,
+}
+
+impl Elsewhere {
+    /// What the backup does not have, for people.
+    pub fn words(&self) -> Vec<String> {
+        let Self { clickhouse, rows, waiting } = self;
+        let rows = rows.map_or_else(|| "it could not be asked how many".to_owned(), |rows| format!("{rows} rows"));
+        let mut words =
+            vec![format!("the events in the ClickHouse database {clickhouse} ({rows}), which its own means back up")];
+        if *waiting > 0 {
+            words.push(format!("{waiting} batches of events on their way there"));
+        }
+        words
+    }
+}
 
 /// A file of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +103,9 @@ pub struct Manifest {
     pub segments: Vec<StoredFile>,
     /// What was damaged or gone when it was made.
     pub damaged: Vec<String>,
+    /// Where the events are, when they are not in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<Elsewhere>,
 }
 
 /// The version, which is read before anything else.
@@ -86,7 +116,9 @@ struct Version {
 
 impl Manifest {
     /// The version that is written.
-    pub(crate) const FORMAT: u64 = FORMAT;
+    pub(super) fn format(elsewhere: Option<&Elsewhere>) -> u64 {
+        if elsewhere.is_some() { FORMAT_WITHOUT_EVENTS } else { FORMAT }
+    }
 
     /// Reads the manifest of the backup `name` in `place`.
     pub(super) fn read(place: &dyn Place, name: &str) -> Result<Self, BackupError> {
@@ -98,8 +130,8 @@ impl Manifest {
         })?;
         let damaged = |problem: String| BackupError::Damaged { path: path.clone(), problem };
         let Version { format } = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        if format > FORMAT {
-            return Err(BackupError::Newer { path: backup, format, read: FORMAT });
+        if format > FORMAT_WITHOUT_EVENTS {
+            return Err(BackupError::Newer { path: backup, format, read: FORMAT_WITHOUT_EVENTS });
         }
         let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         let rows: u64 = manifest.websites.iter().map(|site| site.rows).sum();

@@ -15,6 +15,8 @@
 //! in which the other databases are read, and when the erasures are read. Before that, what never changes is copied, so that little is
 //! left; after it nothing that belongs to the moment goes away until it is copied.
 //!
+//! **Events in ClickHouse** are in no backup, and neither are those on their way there: its manifest says so.
+//!
 //! **Not in a backup**: `salts`, the secrets that visitors are named with. Whoever has them can find out who an anonymous visitor was.
 
 mod chunks;
@@ -42,12 +44,12 @@ use zenovay_events::{ChangeError, Copier, EventStore, Moment, SegmentCheck, Segm
 use self::chunks::ChunkList;
 pub(crate) use self::database::{DatabaseError, Source};
 use self::manifest::MANIFEST;
-pub use self::manifest::{BlobTotals, Listed, Manifest, StoredFile, Unreadable, WebsiteTotals};
+pub use self::manifest::{BlobTotals, Elsewhere, Listed, Manifest, StoredFile, Unreadable, WebsiteTotals};
 use self::place::{Place, read_whole};
 pub(crate) use self::restore::erase_again;
 pub use self::restore::{Restore, Restored, Verified, restore, verify};
 pub use self::schedule::{BackupSchedule, Scheduled};
-use crate::backends::{CopyFailure, MetadataSource};
+use crate::backends::{self, CopyFailure, MetadataSource};
 use crate::bucket::BucketError;
 use crate::causes::with_causes;
 use crate::config::{BackupPlace, Config};
@@ -261,7 +263,7 @@ impl Made {
     /// The same for whoever asked.
     pub fn json(&self) -> serde_json::Value {
         let Self { path, manifest, copied_bytes, removed, not_removed, mended, not_mended } = self;
-        serde_json::json!({
+        let mut json = serde_json::json!({
             "backup": path,
             "created_at": manifest.created_at,
             "rows": manifest.rows,
@@ -272,7 +274,11 @@ impl Made {
             "not_removed": not_removed,
             "mended": mended,
             "not_mended": not_mended,
-        })
+        });
+        if let (Some(elsewhere), Some(members)) = (&manifest.elsewhere, json.as_object_mut()) {
+            members.insert("not_in_it".to_owned(), elsewhere.words().into());
+        }
+        json
     }
 }
 
@@ -384,6 +390,15 @@ impl Backups {
         let not_mended = left.into_iter().filter(|name| !is_sent(name)).collect();
         let mended = mended.iter().cloned().collect();
         Ok(Made { path: place.at(&work.name), manifest, copied_bytes, removed, not_removed, mended, not_mended })
+    }
+
+    /// Where the events are, when no backup has them.
+    fn elsewhere(&self) -> Option<Elsewhere> {
+        let url = self.config.events_url.as_ref()?;
+        // Whoever is away is no reason to back up nothing.
+        let rows = backends::count_in_clickhouse(url).ok().flatten();
+        let waiting = self.events.stats().delivery.map_or(0, |delivery| delivery.batches);
+        Some(Elsewhere { clickhouse: url.database().to_owned(), rows, waiting })
     }
 
     /// Refuses a place with backups of another store, before anything in it is changed.
@@ -821,7 +836,13 @@ impl Work<'_> {
             let captures = backups.data_dir.join(CAPTURES);
             let metadata = MetadataSource::open(&backups.config)?;
             self.sources = Some(Sources { metadata, captures: open(&captures)? });
-            let copied = backups.events.copy(self);
+            let copied = match backups.config.events_url {
+                // They are not ours to copy.
+                Some(_) => self.moment(&Moment::default()).map_err(|error| {
+                    ChangeError::Unavailable(zenovay_query::Cause::new("the moment cannot be taken", error))
+                }),
+                None => backups.events.copy(self),
+            };
             if let Some(error) = self.error.take() {
                 return Err(error);
             }
@@ -949,9 +970,10 @@ impl Work<'_> {
             let rows = database::rows(&path).map_err(|cause| FileError::database(&path, cause))?;
             tables.insert(name.to_owned(), rows);
         }
+        let elsewhere = self.backups.elsewhere();
         let segments = moment.segments.iter().filter_map(|file| self.pool.sent(file).cloned()).collect();
         let manifest = Manifest {
-            format: Manifest::FORMAT,
+            format: Manifest::format(elsewhere.as_ref()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             formats: formats::present(),
             created_at: now.to_string(),
@@ -963,6 +985,7 @@ impl Work<'_> {
             files: std::mem::take(&mut self.files),
             segments,
             damaged: std::mem::take(&mut self.damaged),
+            elsewhere,
         };
         let failed = |pool: &Pool, cause| pool.failed(ERASURES, cause);
         let known = read_erasures(&*self.pool.place, ERASURES)?;

@@ -50,7 +50,7 @@ pub struct Restored {
     pub damaged: Vec<String>,
     /// How many visitors were erased after the backup was made.
     pub later_erasures: usize,
-    /// Whether they were erased again. What is damaged has to be repaired before.
+    /// Whether they were erased again. What is damaged has to be repaired before, and events in ClickHouse are erased by the first server.
     pub are_erased: bool,
 }
 
@@ -142,10 +142,15 @@ pub fn restore(config: &Config, what: &Restore<'_>) -> Result<Restored, BackupEr
         };
         write(ERASURES, &known.union(&later).copied().collect())?;
         upgrade::note(&staging, &opened.manifest.formats).map_err(|cause| BackupError::io(&staging, cause))?;
-        match (later.is_empty(), damaged.is_empty()) {
+        if let Some(elsewhere) = &opened.manifest.elsewhere {
+            let noted = data_dir::note_clickhouse(&staging, &elsewhere.clickhouse);
+            noted.map_err(|cause| BackupError::io(&staging, cause))?;
+        }
+        let is_whole = damaged.is_empty() && opened.manifest.elsewhere.is_none();
+        match (later.is_empty(), is_whole) {
             (true, _) => {}
             (false, true) => erase(&staged, &later)?,
-            // What is damaged cannot be opened before it is repaired.
+            // What is damaged cannot be opened before it is repaired, and events that are elsewhere are there for who knows where.
             (false, false) => write(ERASE_AGAIN, &later)?,
         }
         finish(&staging, target, &metadata).map_err(|cause| BackupError::io(target, cause))?;
@@ -157,7 +162,7 @@ pub fn restore(config: &Config, what: &Restore<'_>) -> Result<Restored, BackupEr
         let _ = fs::remove_file(target.join(LOCK));
     }
     let damaged = put?;
-    let is_whole = damaged.is_empty();
+    let is_whole = damaged.is_empty() && opened.manifest.elsewhere.is_none();
     let backup = opened.path();
     Ok(Restored { backup, manifest: opened.manifest, damaged, later_erasures: later.len(), are_erased: is_whole })
 }
@@ -546,6 +551,12 @@ fn differences(config: &Config, manifest: &Manifest) -> Result<Differences, Back
         if manifest.tables.get(name) != Some(&rows) {
             differences.push(format!("{name} has other numbers of rows in its tables"));
         }
+    }
+    if manifest.elsewhere.is_some() {
+        let captures =
+            crate::backends::open_captures(config).map_err(|error| BackupError::Open(Box::new(error.into())))?;
+        differences.extend(captures.replay_damages()?);
+        return Ok(Differences { words: differences, rotten: BTreeSet::new() });
     }
     let opened = |error: zenovay_events::OpenError| BackupError::Open(Box::new(error.into()));
     let events = zenovay_events::verify(&config.data_dir).map_err(opened)?;

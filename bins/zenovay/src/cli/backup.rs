@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use super::context;
 use super::output::{Failure, Output, lines, table};
-use crate::backup::{self, BackupError, Backups, Listed, Restore, Unreadable};
+use crate::backends;
+use crate::backup::{self, BackupError, Backups, Elsewhere, Listed, Restore, Restored, Unreadable};
+use crate::causes::with_causes;
 use crate::config::{BackupPlace, Config, InvalidBackupPlace};
 use crate::control::{self, Answer, Request};
 use crate::data_dir::DataDirError;
@@ -123,6 +125,7 @@ fn list(dir: &BackupPlace, config: &Config, output: &mut Output) -> Result<(), F
             "rows": manifest.rows,
             "bytes": bytes,
             "damaged": manifest.damaged.len(),
+            "has_events": manifest.elsewhere.is_none(),
             "problem": null,
         })
     };
@@ -133,6 +136,18 @@ fn list(dir: &BackupPlace, config: &Config, output: &mut Output) -> Result<(), F
     let columns = ["backup", "created_at", "version", "rows", "bytes", "damaged", "problem"];
     output.result(&json!({ "backups": rows }), || table("no backups", &columns, &rows));
     Ok(())
+}
+
+/// Whether what was restored belongs to the events in ClickHouse, where they can be asked.
+fn belongs(config: &Config, restored: &Restored) -> Result<Value, Failure> {
+    let (Some(url), Some(_)) = (&config.events_url, &restored.manifest.elsewhere) else { return Ok(Value::Null) };
+    let mut there = config.clone();
+    (there.database_url, there.events_url) = (None, None);
+    let known = backends::open_metadata(&there)?.websites()?.into_iter().map(|website| website.id).collect();
+    Ok(match backends::rows_in_clickhouse(url, &known) {
+        Ok(rows) => json!(rows),
+        Err(error) => json!({ "problem": with_causes(&*error) }),
+    })
 }
 
 /// Restores a backup to the data directory, or finds out whether it could be.
@@ -149,6 +164,7 @@ pub(super) fn restore(args: &RestoreArgs, config: &Config, output: &mut Output) 
             "websites": websites,
             "recordings": manifest.recordings.count,
             "damaged": manifest.damaged,
+            "not_in_it": manifest.elsewhere.as_ref().map(Elsewhere::words).unwrap_or_default(),
         });
         output.result(&result, || lines(&result));
         if !manifest.damaged.is_empty() {
@@ -166,9 +182,18 @@ pub(super) fn restore(args: &RestoreArgs, config: &Config, output: &mut Output) 
         "erased_again": erased,
         "to_be_erased": restored.later_erasures - erased,
         "damaged": restored.damaged,
+        "not_in_it": restored.manifest.elsewhere.as_ref().map(Elsewhere::words).unwrap_or_default(),
+        "clickhouse": belongs(config, &restored)?,
     });
     output.result(&result, || {
-        let hint = if restored.damaged.is_empty() { "" } else { "run `zenovay repair` before a server is started\n" };
+        let hint = match (&restored.manifest.elsewhere, restored.damaged.is_empty()) {
+            (_, false) => "run `zenovay repair` before a server is started\n",
+            (Some(_), true) => {
+                "the events are in ClickHouse: restore them by its own means if they were lost, and set events_url. If PostgreSQL was lost, \
+                 `zenovay move` puts the metadata of this backup into an empty database\n"
+            }
+            (None, true) => "",
+        };
         lines(&result) + hint
     });
     if !restored.damaged.is_empty() {

@@ -1,14 +1,16 @@
 //! `zenovay check`.
 
+use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use zenovay_domain::{GuardedClock, SystemClock};
+use zenovay_domain::{GuardedClock, SystemClock, WebsiteId};
 use zenovay_events::{Verified, verify};
 
 use super::context;
 use super::output::{Failure, Output};
-use crate::backends::{self, OpenCapturesError};
+use crate::backends::{self, OpenCapturesError, RowsInClickHouse};
 use crate::bucket::{Bucket, BucketError};
 use crate::causes::with_causes;
 use crate::config::{BackupPlace, Config};
@@ -81,15 +83,24 @@ enum Events {
     /// With what is damaged of what pages captured beside them.
     Checked(Verified, Vec<String>),
     /// In ClickHouse, so many rows; `None` before its tables are made.
-    InClickHouse(Option<u64>),
+    InClickHouse(Option<RowsInClickHouse>),
 }
 
 fn check_events(config: &Config) -> Result<Events, Failure> {
     if let Some(url) = &config.events_url {
-        let counted = backends::count_in_clickhouse(url);
-        return counted
-            .map(Events::InClickHouse)
-            .map_err(|error| Failure::new(format_args!("events: {}", with_causes(&*error))));
+        let metadata = context::open(config)?;
+        let mut known: BTreeSet<WebsiteId> = metadata.websites()?.iter().map(|website| website.id).collect();
+        // What they have goes away.
+        known.extend(metadata.deleted_websites()?);
+        let failed = |why: &dyn Display| Failure::new(format_args!("events: {why}"));
+        let found = backends::rows_in_clickhouse(url, &known).map_err(|error| failed(&with_causes(&*error)))?;
+        if found.is_some_and(|found| found.are_of_others()) {
+            return Err(failed(&format_args!(
+                "all in the ClickHouse database {} are of websites that the metadata do not know: the two do not belong together",
+                url.database()
+            )));
+        }
+        return Ok(Events::InClickHouse(found));
     }
     let is_there = |name: &str| config.data_dir.join(name).exists();
     if !is_there("events.db") && !is_there("events.db-wal") && !is_there("segments") {
@@ -123,7 +134,10 @@ impl Events {
         match self {
             Self::None => json!("none yet"),
             Self::InUse => json!("not checked: a server is running"),
-            Self::InClickHouse(rows) => json!({ "clickhouse_rows": rows }),
+            Self::InClickHouse(found) => json!({
+                "clickhouse_rows": found.map(|found| found.rows),
+                "rows_of_unknown_websites": found.map(|found| found.of_unknown_websites),
+            }),
             Self::Checked(verified, _) => json!({
                 "segments": verified.segments,
                 "segment_rows": verified.segment_rows,
@@ -138,7 +152,12 @@ impl Events {
             Self::None => "none yet".to_owned(),
             Self::InUse => "not checked, because a server is running on them; stop it to check them".to_owned(),
             Self::InClickHouse(None) => "ok, ClickHouse answers; its tables are made by the first server".to_owned(),
-            Self::InClickHouse(Some(rows)) => format!("ok, {} in ClickHouse", counted(*rows, "row")),
+            Self::InClickHouse(Some(found)) => {
+                let unknown = found.of_unknown_websites;
+                let of_others = format!(", {unknown} of them of websites that the metadata do not know");
+                let of_others = if unknown > 0 { of_others } else { String::new() };
+                format!("ok, {} in ClickHouse{of_others}", counted(found.rows, "row"))
+            }
             Self::Checked(verified, _) => format!(
                 "ok, {} in {} of {}, {} in the log",
                 counted(verified.segment_rows, "row"),

@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod health;
 mod key;
+mod move_events;
 mod move_metadata;
 mod openapi;
 mod output;
@@ -85,6 +86,10 @@ enum Command {
     /// Copy users, teams, websites and keys from SQLite to an empty PostgreSQL database, all or none, each row compared. Changes nothing
     /// of the source. Needs the server stopped. Events stay where they are.
     Move(move_metadata::MoveArgs),
+    /// Move the events of the data directory to an empty ClickHouse database. Most of it beside the running server; run again with the
+    /// server stopped it moves the rest, compares the numbers of each website and day, and only when all are equal are events in
+    /// ClickHouse from then on. Can be interrupted, and run again.
+    MoveEvents(move_events::MoveEventsArgs),
     /// Put back what was stored before the last upgrade, for an earlier version. What is there now is put aside. Needs the server
     /// stopped.
     Rollback(rollback::RollbackArgs),
@@ -180,6 +185,7 @@ impl Cli {
             Command::Backup(args) => backup::backup(args, &config, output),
             Command::Restore(args) => backup::restore(&args, &config, output),
             Command::Move(args) => move_metadata::run(&args, &config, output),
+            Command::MoveEvents(args) => move_events::run(&args, &config, output),
             Command::Rollback(args) => rollback::run(&args, &config, output),
             Command::Check => check::run(&config, output),
             Command::Doctor(args) => doctor::run(args, &config, output),

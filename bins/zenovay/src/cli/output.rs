@@ -59,6 +59,18 @@ impl Output {
         self.failure = Some(failure);
     }
 
+    /// Whether it was noted that the command failed.
+    pub(super) fn is_failure(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Adds lines for people to the result.
+    pub(super) fn add(&mut self, text: impl FnOnce() -> String) {
+        if !self.json {
+            self.text += &text();
+        }
+    }
+
     /// The exit code of a command whose result was printed.
     pub(super) fn exit_code(self) -> u8 {
         match self.failure {

@@ -7,6 +7,7 @@ use super::output::{Failure, Output};
 use crate::causes::with_causes;
 use crate::config::Config;
 use crate::data_dir::{self, ServerLock};
+use crate::moving::MOVING;
 
 /// Makes `events.db` and the segment files belong together again. What cannot be saved is listed, with exit code 3.
 pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
@@ -16,6 +17,11 @@ pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
     }
     data_dir::secure(&config.data_dir).map_err(Failure::new)?;
     let _lock = ServerLock::acquire(&config.data_dir).map_err(Failure::new)?;
+    if config.data_dir.join(MOVING).exists() {
+        // Segments may get other places.
+        let words = "events are moving to ClickHouse: give that up first, with `zenovay move-events --cancel`";
+        return Err(Failure::new(words));
+    }
     let repaired = repair(&config.data_dir).map_err(|error| Failure::new(with_causes(&error)))?;
     let result = json!({
         "changed": repaired.is_changed,

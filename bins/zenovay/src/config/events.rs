@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use url::{Url, form_urlencoded};
 
 /// Where events are in ClickHouse, with the password in it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct EventsUrl {
     /// The HTTP interface of one server of each shard.
     servers: Vec<Url>,
@@ -123,16 +125,40 @@ impl EventsUrl {
 
     /// The URL without the password.
     pub fn shown(&self) -> String {
+        self.written(if self.has_password() { ":***" } else { "" })
+    }
+
+    /// The URL with `password` behind the user.
+    fn written(&self, password: &str) -> String {
         let hosts: Vec<&str> =
             self.servers.iter().map(|url| url.as_str().trim_start_matches("http://").trim_end_matches('/')).collect();
-        let user: String = form_urlencoded::byte_serialize(self.user.as_bytes()).collect();
-        let password = if self.has_password() { ":***" } else { "" };
+        let user = encoded(&self.user);
         let cluster = self.cluster.as_ref().map(|name| format!("cluster={name}"));
         let replicated = self.is_replicated.then(|| "replicated=yes".to_owned());
         let query = [cluster, replicated].into_iter().flatten().collect::<Vec<_>>().join("&");
         let mark = if query.is_empty() { "" } else { "?" };
         format!("clickhouse://{user}{password}@{}/{}{mark}{query}", hosts.join(","), self.database)
     }
+}
+
+impl TryFrom<String> for EventsUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::read(&text)
+    }
+}
+
+/// With the password, for another process of the same user.
+impl From<EventsUrl> for String {
+    fn from(url: EventsUrl) -> Self {
+        url.written(&format!(":{}", encoded(&url.password)))
+    }
+}
+
+/// `text` with `%` where it has to be.
+fn encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 /// What is written with `%`.
@@ -168,6 +194,7 @@ mod tests {
         assert_eq!(one.servers[0].as_str(), "http://10.0.0.7:8123/");
         assert_eq!(one.shown(), "clickhouse://app:***@10.0.0.7:8123/zenovay");
         assert!(one.is_in_plain() && format!("{one:?}") == one.shown());
+        assert_eq!(EventsUrl::parse(&String::from(one.clone())), Ok(one));
         let two = "clickhouse://default@[::1]:18123,localhost:18124/z?cluster=c&replicated=yes";
         let two = EventsUrl::parse(two).unwrap();
         assert_eq!(two.shown(), "clickhouse://default@[::1]:18123,localhost:18124/z?cluster=c&replicated=yes");

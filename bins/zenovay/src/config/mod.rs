@@ -165,11 +165,6 @@ impl Config {
             let why = "events in ClickHouse need metadata in PostgreSQL: set database_url to postgres://…";
             return refuse("events_url", why);
         }
-        if self.backup_dir.is_some() {
-            let why = "backups have the events of a data directory, and not those of ClickHouse, which are backed up with the means of \
-                       ClickHouse: take backup_dir out";
-            return refuse("backup_dir", why);
-        }
         Ok(())
     }
 }

@@ -101,7 +101,13 @@ pub(super) fn backup(patient: &Patient<'_>) -> Seen {
     }
     let count = counted(finished, "backup");
     let now = reading(patient).steady;
-    let seen = judge_backup(newest, &count, patient.config.backup_schedule, now);
+    let mut seen = judge_backup(newest, &count, patient.config.backup_schedule, now);
+    if let Some(elsewhere) = &newest.manifest.elsewhere {
+        let database = &elsewhere.clickhouse;
+        let words =
+            format!("It has no events: whether the ClickHouse database {database} is backed up is not known here.");
+        seen.words = format!("{} {words}", seen.words);
+    }
     if seen.problem.is_some() {
         return seen;
     }
@@ -204,6 +210,7 @@ mod tests {
             files: Vec::new(),
             segments: Vec::new(),
             damaged: damaged.iter().map(|name| (*name).to_owned()).collect(),
+            elsewhere: None,
         };
         Listed { path: PathBuf::from("backup-1"), manifest }
     }

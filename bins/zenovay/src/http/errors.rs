@@ -310,7 +310,7 @@ impl From<KeeperError> for ApiError {
             KeeperError::Query(error) => error.into(),
             KeeperError::Change(error) => error.into(),
             KeeperError::Capture(error) => error.into(),
-            KeeperError::Erasures(_) | KeeperError::Snapshot(_) => {
+            KeeperError::Erasures(_) | KeeperError::Snapshot(_) | KeeperError::Moving(_) => {
                 tracing::error!(%error, "an erasure cannot be completed");
                 Self::unavailable("The erasure cannot be completed now; try again", OPERATOR_S)
             }
