@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::context;
 use super::output::{Failure, Output, lines, table};
 use crate::backends;
-use crate::backup::{self, BackupError, Backups, Elsewhere, Listed, Restore, Restored, Unreadable};
+use crate::backup::{self, BackupError, Backups, Listed, Manifest, Restore, Restored, Unreadable};
 use crate::causes::with_causes;
 use crate::config::{BackupPlace, Config, InvalidBackupPlace};
 use crate::control::{self, Answer, Request};
@@ -138,16 +138,24 @@ fn list(dir: &BackupPlace, config: &Config, output: &mut Output) -> Result<(), F
     Ok(())
 }
 
-/// Whether what was restored belongs to the events in ClickHouse, where they can be asked.
-fn belongs(config: &Config, restored: &Restored) -> Result<Value, Failure> {
-    let (Some(url), Some(_)) = (&config.events_url, &restored.manifest.elsewhere) else { return Ok(Value::Null) };
+/// `result`, and what the backup does not have, when that is something.
+fn with_what_is_missing(mut result: Value, manifest: &Manifest) -> Value {
+    if let Some(elsewhere) = &manifest.elsewhere {
+        result["not_in_it"] = elsewhere.words().into();
+    }
+    result
+}
+
+/// Whether what was restored belongs to the events in ClickHouse, where they can be asked; `None` when they are not there.
+fn belongs(config: &Config, restored: &Restored) -> Result<Option<Value>, Failure> {
+    let (Some(url), Some(_)) = (&config.events_url, &restored.manifest.elsewhere) else { return Ok(None) };
     let mut there = config.clone();
     (there.database_url, there.events_url) = (None, None);
     let known = backends::open_metadata(&there)?.websites()?.into_iter().map(|website| website.id).collect();
-    Ok(match backends::rows_in_clickhouse(url, &known) {
+    Ok(Some(match backends::rows_in_clickhouse(url, &known) {
         Ok(rows) => json!(rows),
         Err(error) => json!({ "problem": with_causes(&*error) }),
-    })
+    }))
 }
 
 /// Restores a backup to the data directory, or finds out whether it could be.
@@ -164,8 +172,8 @@ pub(super) fn restore(args: &RestoreArgs, config: &Config, output: &mut Output) 
             "websites": websites,
             "recordings": manifest.recordings.count,
             "damaged": manifest.damaged,
-            "not_in_it": manifest.elsewhere.as_ref().map(Elsewhere::words).unwrap_or_default(),
         });
+        let result = with_what_is_missing(result, manifest);
         output.result(&result, || lines(&result));
         if !manifest.damaged.is_empty() {
             output.done_in_part();
@@ -182,9 +190,11 @@ pub(super) fn restore(args: &RestoreArgs, config: &Config, output: &mut Output) 
         "erased_again": erased,
         "to_be_erased": restored.later_erasures - erased,
         "damaged": restored.damaged,
-        "not_in_it": restored.manifest.elsewhere.as_ref().map(Elsewhere::words).unwrap_or_default(),
-        "clickhouse": belongs(config, &restored)?,
     });
+    let mut result = with_what_is_missing(result, &restored.manifest);
+    if let Some(found) = belongs(config, &restored)? {
+        result["clickhouse"] = found;
+    }
     output.result(&result, || {
         let hint = match (&restored.manifest.elsewhere, restored.damaged.is_empty()) {
             (_, false) => "run `zenovay repair` before a server is started\n",

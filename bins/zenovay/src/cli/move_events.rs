@@ -1,5 +1,6 @@
 //! `zenovay move-events`.
 
+#[cfg(feature = "clickhouse")]
 use std::time::Duration;
 
 use clap::Args;
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::context;
 use super::output::{Failure, Output, lines};
+#[cfg(feature = "clickhouse")]
 use crate::causes::with_causes;
 use crate::config::{Config, EventsUrl};
 use crate::control::{self, Answer, Request};
@@ -15,6 +17,7 @@ use crate::moving;
 use crate::runtime::{ServeError, Stores};
 
 /// For how long events are moved before it is told how far it is.
+#[cfg(feature = "clickhouse")]
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
@@ -151,6 +154,7 @@ fn finish(config: &Config, to: &EventsUrl, output: &mut Output) -> Result<(), Fa
     Ok(())
 }
 
+/// No URL is read by a program without ClickHouse.
 #[cfg(not(feature = "clickhouse"))]
 fn finish(_config: &Config, _to: &EventsUrl, _output: &mut Output) -> Result<(), Failure> {
     Ok(())

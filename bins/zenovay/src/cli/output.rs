@@ -65,6 +65,7 @@ impl Output {
     }
 
     /// Adds lines for people to the result.
+    #[cfg(feature = "clickhouse")]
     pub(super) fn add(&mut self, text: impl FnOnce() -> String) {
         if !self.json {
             self.text += &text();
