@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use zenovay_domain::{Interval, TimeRange, Timestamp, VisitorId, WebsiteId, Zone};
+use zenovay_domain::{Event, Interval, TimeRange, Timestamp, VisitorId, WebsiteId, Zone};
 use zenovay_events::engine::{Sealed, StoredKey, copy_keys};
 use zenovay_events::{ChangeError, EmbeddedStore, EventStore, NewEvent};
 use zenovay_query::{Answer, Budget, MetricValues, Query, QueryError, Question};
@@ -480,10 +480,7 @@ impl Mover {
             HashSet::new()
         };
         // When it arrived is known of no sealed row, and asked by nobody.
-        let new = |(website, event): (WebsiteId, _)| {
-            let event: zenovay_domain::Event = event;
-            NewEvent::new(website, event.at, event)
-        };
+        let new = |(website, event): (WebsiteId, Event)| NewEvent::new(website, event.at, event);
         let rows = (from..).zip(piece).filter(|(number, _)| !stored.contains(number));
         let rows: Vec<(u64, NewEvent)> = rows.map(|(number, row)| (number, new(row))).collect();
         let token = format!("zenovay-move-{}-{}-{}", progress.id, current.id, current.done);

@@ -1,5 +1,7 @@
 //! What is measured on two shards of this machine, and asserts no time: with a release build, `just bench-clickhouse`.
 
+#![allow(clippy::print_stdout, reason = "it tells what it measures")]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
