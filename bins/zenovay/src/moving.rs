@@ -65,7 +65,7 @@ pub(crate) fn note_erasure(directory: &Path, website: WebsiteId, visitor: Visito
 /// # Errors
 /// When that cannot be noted.
 pub(crate) fn give_up(directory: &Path) -> io::Result<()> {
-    remove(&directory.join(MOVING), |path| fs::remove_file(path))
+    gone(fs::remove_file(directory.join(MOVING)))
 }
 
 /// Removes from `directory` the events that were moved, which are there for whoever wants to go back.
@@ -75,9 +75,9 @@ pub(crate) fn give_up(directory: &Path) -> io::Result<()> {
 pub(crate) fn remove_moved(directory: &Path) -> io::Result<()> {
     let folder = directory.join(MOVED);
     for name in ["events.db", "events.db-wal"] {
-        remove(&folder.join(name), |path| fs::remove_file(path))?;
+        gone(fs::remove_file(folder.join(name)))?;
     }
-    remove(&folder.join("segments"), |path| fs::remove_dir_all(path))
+    gone(fs::remove_dir_all(folder.join("segments")))
 }
 
 /// The same, and what is said of websites.
@@ -85,11 +85,12 @@ pub(crate) fn remove_moved(directory: &Path) -> io::Result<()> {
 /// # Errors
 /// As [`remove_moved`].
 pub(crate) fn remove_all(directory: &Path) -> io::Result<()> {
-    remove(&directory.join(MOVED), |path| fs::remove_dir_all(path))
+    gone(fs::remove_dir_all(directory.join(MOVED)))
 }
 
-fn remove(path: &Path, how: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
-    match how(path) {
+/// What was not there is gone.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

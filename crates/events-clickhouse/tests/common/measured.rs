@@ -61,13 +61,10 @@ fn cores(shards: &[Server]) -> [Duration; 2] {
 fn told(what: &str, events: u64, took: Duration, before: [Duration; 2], after: [Duration; 2]) {
     let [ours, theirs] = [0, 1].map(|at| (after[at].saturating_sub(before[at])).as_secs_f64());
     let seconds = took.as_secs_f64();
+    let (rate, each) = (events as f64 / seconds, (ours + theirs) * 1e6 / events as f64);
     println!(
-        "{what}: {events} events in {seconds:.1} s, {:.0}/s; on cores {:.2} s of {seconds:.1} s here, {:.2} s ClickHouse, {:.1} us an event \
-         together",
-        events as f64 / seconds,
-        ours,
-        theirs,
-        (ours + theirs) * 1e6 / events as f64
+        "{what}: {events} events in {seconds:.1} s, {rate:.0}/s; on cores {ours:.2} s here and {theirs:.2} s in ClickHouse, {each:.1} us an \
+         event together"
     );
 }
 
