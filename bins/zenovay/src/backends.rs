@@ -104,6 +104,12 @@ fn claim_of(_url: &PostgresUrl) -> Result<HoldClaim, StoreError> {
     Err(StoreError::Unavailable(WITHOUT_POSTGRES.into()))
 }
 
+/// Ends what waits for a database, before the process exits: what its library uses is taken away then.
+pub fn leave() {
+    #[cfg(feature = "postgres")]
+    zenovay_store::end_postgres();
+}
+
 /// Why metadata were not moved or copied.
 pub type CopyFailure = Box<dyn std::error::Error + Send + Sync>;
 

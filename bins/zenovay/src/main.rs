@@ -8,5 +8,7 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    zenovay::cli::run(std::env::args_os()).into()
+    let code = zenovay::cli::run(std::env::args_os());
+    zenovay::backends::leave();
+    code.into()
 }

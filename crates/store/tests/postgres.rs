@@ -4,6 +4,9 @@
 
 #[path = "common/any_call.rs"]
 mod any_call;
+#[path = "common/faults.rs"]
+#[allow(dead_code, reason = "the tests of the program use the rest")]
+mod faults;
 #[path = "common/metadata.rs"]
 mod metadata;
 #[path = "common/postgres.rs"]
@@ -16,6 +19,7 @@ use std::sync::{Arc, LazyLock};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
+use faults::{Behind, Fault, FaultyProxy};
 use metadata::metadata_tests;
 use proptest::prelude::*;
 use zenovay_auth::{KeyFormat, KeyKind, PasswordHash, SecretDigest};
@@ -404,6 +408,73 @@ fn a_server_that_does_not_serve_is_told_after_a_bounded_wait() {
     });
     let nowhere = PostgresStore::open("postgres://ann:secret-of-nobody@/z?host=/nonexistent").map(drop);
     assert!(unavailable(nowhere).contains("/nonexistent"));
+}
+
+/// What waits for a server that hangs and keeps its connections open ends in the time that is promised, and what comes after is told at
+/// once; when the server is back everything goes on, also beside connections that never say anything again.
+///
+/// Sabotage: let no thread look at the time of a question, or try one connection that hangs after the other.
+#[test]
+fn a_server_that_hangs_holds_nobody() {
+    let mut server = postgres::Server::start();
+    let proxy = FaultyProxy::before(Behind::Unix(server.socket()));
+    let through = format!("postgres://postgres@{}/postgres", proxy.address);
+    // By a socket of the machine, whose server is stopped; by the network, which goes silent.
+    let stores = [server.url(), through.clone()].map(|url| PostgresStore::open(&url).unwrap());
+    let ann = user(&stores[0], 1);
+    let mut claim = ServerClaim::new(&through).unwrap();
+    assert_eq!(claim.hold().unwrap(), None);
+    let in_time = |most: u64, what: &str, ask: &mut dyn FnMut() -> Result<()>| {
+        let began = std::time::Instant::now();
+        let error = ask().unwrap_err();
+        let took = began.elapsed();
+        assert!(matches!(error, StoreError::Unavailable(_)), "{what}: {error}");
+        assert!(took.as_secs_f32() < most as f32 + 1.5, "{what}: {took:?}");
+    };
+    let hangs = |claim: &mut ServerClaim| {
+        std::thread::scope(|scope| {
+            for store in &stores {
+                scope.spawn(|| {
+                    // Each pool has a connection that was used and hangs.
+                    in_time(2, "version", &mut || store.data_version().map(drop));
+                    in_time(1, "version again", &mut || store.data_version().map(drop));
+                });
+                scope.spawn(|| in_time(2, "reading", &mut || store.user(ann).map(drop)));
+                scope.spawn(|| in_time(20, "writing", &mut || store.edit_user(ann, &mut |_| Ok(())).map(drop)));
+            }
+            scope.spawn(|| in_time(15, "claim", &mut || claim.hold().map(drop)));
+        });
+        in_time(10, "opening", &mut || PostgresStore::open(&through).map(drop));
+    };
+    let is_back = |claim: &mut ServerClaim| {
+        let began = std::time::Instant::now();
+        let soon = |what: &str, ask: &mut dyn FnMut() -> Result<()>| {
+            while let Err(error) = ask() {
+                assert!(began.elapsed().as_secs() < 25, "{what} after {:?}: {error:?}", began.elapsed());
+                std::thread::park_timeout(std::time::Duration::from_millis(5));
+            }
+        };
+        for (place, store) in ["by a socket", "by the network"].into_iter().zip(&stores) {
+            soon(place, &mut || store.data_version().map(drop));
+            soon(place, &mut || store.user(ann).map(drop));
+            soon(place, &mut || store.edit_user(ann, &mut |_| Ok(())).map(drop));
+        }
+        soon("claim", &mut || claim.hold().map(drop));
+        assert_eq!(claim.hold().unwrap(), None, "nobody else has it");
+    };
+    is_back(&mut claim);
+    for fault in [Fault::Silence, Fault::HalfAnswers(3), Fault::CutAnswers(3), Fault::Closed] {
+        proxy.set(fault);
+        if fault == Fault::Silence {
+            server.tell("stop");
+            hangs(&mut claim);
+            server.tell("go-on");
+        } else {
+            until(|| stores[1].data_version().is_err());
+        }
+        proxy.set(Fault::None);
+        is_back(&mut claim);
+    }
 }
 
 /// Waits for what comes.

@@ -2,10 +2,12 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Nullable, Text};
+use diesel::sql_types::{Bool, Integer, Nullable, Text};
 
-use super::errors::explained;
-use super::{SERVER_LOCK, WAIT, address, connect, set_limits};
+use super::address::Address;
+use super::bounded::Bounded;
+use super::failed::Done;
+use super::{SERVER_LOCK, SETTING_UP, WAIT, address, connect, set_limits};
 use crate::Result;
 
 /// The claim of one server on a PostgreSQL database: two servers would each allow what limits allow, and keep events of the same
@@ -14,8 +16,10 @@ use crate::Result;
 ///
 /// [`PostgresStore`](crate::PostgresStore) does not look at it: commands work beside a server.
 pub struct ServerClaim {
-    address: String,
-    held: Option<PgConnection>,
+    address: Address,
+    held: Option<Bounded>,
+    /// The process of the server that served the claim last, and when it began.
+    served_by: Option<Process>,
 }
 
 impl std::fmt::Debug for ServerClaim {
@@ -36,13 +40,21 @@ struct Holder {
     holder: Option<String>,
 }
 
+#[derive(QueryableByName)]
+struct Process {
+    #[diesel(sql_type = Integer)]
+    pid: i32,
+    #[diesel(sql_type = Text)]
+    begun: String,
+}
+
 impl ServerClaim {
     /// A claim on the database at `url` that is not made yet.
     ///
     /// # Errors
     /// [`Invalid`](crate::StoreError::Invalid) when the URL is none.
     pub fn new(url: &str) -> Result<Self> {
-        Ok(Self { address: address::address(url)?, held: None })
+        Ok(Self { address: address::address(url)?, held: None, served_by: None })
     }
 
     /// Makes the claim, or makes sure that it is held: `None` when it is, otherwise where the server is that holds it. Blocks.
@@ -51,30 +63,46 @@ impl ServerClaim {
     /// [`Unavailable`](crate::StoreError::Unavailable) when the database cannot be asked: the claim is lost if it was held.
     pub fn hold(&mut self) -> Result<Option<String>> {
         if let Some(mut conn) = self.held.take()
-            && conn.batch_execute("SELECT 1").is_ok()
+            && conn.ping(WAIT).is_ok()
         {
             self.held = Some(conn);
             return Ok(None);
         }
         let mut conn = connect(&self.address)?;
-        set_limits(&mut conn, WAIT).map_err(explained)?;
-        // The server finds out soon that this machine is gone.
-        let found_out = "SET application_name = 'zenovay server'; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; \
-                         SET tcp_keepalives_count = 3; SET tcp_user_timeout = 10000";
-        conn.batch_execute(found_out).map_err(explained)?;
-        let lock = format!("SELECT pg_try_advisory_lock({SERVER_LOCK}) AS is_held");
-        if diesel::sql_query(lock).get_result::<Lock>(&mut conn).map_err(explained)?.is_held {
+        let served_by = &mut self.served_by;
+        let other = conn.ask(SETTING_UP, |conn| make(conn, served_by))?;
+        if other.is_none() {
             self.held = Some(conn);
-            return Ok(None);
         }
-        let holder = format!(
-            "SELECT coalesce(host(client_addr), 'the machine of PostgreSQL') || ', since ' || \
-                to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS holder \
-             FROM pg_stat_activity WHERE pid = (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted \
-                AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-                AND (classid::bigint << 32) + objid::bigint = {SERVER_LOCK} AND objsubid = 1 LIMIT 1)"
-        );
-        let holder = diesel::sql_query(holder).get_result::<Holder>(&mut conn).optional().map_err(explained)?;
-        Ok(Some(holder.and_then(|holder| holder.holder).unwrap_or_else(|| "another machine".to_owned())))
+        Ok(other)
     }
+}
+
+/// Makes the claim on a connection: `None`, or who has it.
+fn make(conn: &mut PgConnection, served_by: &mut Option<Process>) -> Done<Option<String>> {
+    set_limits(conn, WAIT)?;
+    // The server finds out soon that this machine is gone.
+    let found_out = "SET application_name = 'zenovay server'; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; \
+                     SET tcp_keepalives_count = 3; SET tcp_user_timeout = 10000";
+    conn.batch_execute(found_out)?;
+    if let Some(Process { pid, begun }) = served_by.as_ref() {
+        // A server that hung has not seen yet that the connection of before is closed.
+        let end = "SELECT pg_terminate_backend(pid, 2000) AS is_held FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2";
+        diesel::sql_query(end).bind::<Integer, _>(pid).bind::<Text, _>(begun).get_result::<Lock>(conn).optional()?;
+    }
+    let lock = format!("SELECT pg_try_advisory_lock({SERVER_LOCK}) AS is_held");
+    if diesel::sql_query(lock).get_result::<Lock>(conn)?.is_held {
+        let own = "SELECT pid, backend_start::text AS begun FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+        *served_by = diesel::sql_query(own).get_result::<Process>(conn).optional()?;
+        return Ok(None);
+    }
+    let holder = format!(
+        "SELECT coalesce(host(client_addr), 'the machine of PostgreSQL') || ', since ' || \
+            to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS holder \
+         FROM pg_stat_activity WHERE pid = (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted \
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+            AND (classid::bigint << 32) + objid::bigint = {SERVER_LOCK} AND objsubid = 1 LIMIT 1)"
+    );
+    let holder = diesel::sql_query(holder).get_result::<Holder>(conn).optional()?;
+    Ok(Some(holder.and_then(|holder| holder.holder).unwrap_or_else(|| "another machine".to_owned())))
 }

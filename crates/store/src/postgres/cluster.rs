@@ -7,7 +7,7 @@ use zenovay_domain::{Timestamp, WebsiteId};
 use super::errors::explained;
 use super::failed::Done;
 use super::pool::{Pool, opener};
-use super::{WAIT, address, in_transaction, set_up};
+use super::{LIMIT, WAIT, address, in_transaction, set_up};
 use crate::{Result, StoreError};
 
 /// Connections: of the thread that delivers events, and of whoever changes how long they are kept.
@@ -69,7 +69,7 @@ impl PostgresCluster {
     /// [`StoreError::Invalid`] when the URL is none.
     pub fn open(url: &str) -> Result<Self> {
         let address = address::address(url)?;
-        Ok(Self { pool: Pool::new(&opener()?, &address, CONNECTIONS, WAIT, set_up) })
+        Ok(Self { pool: Pool::new(&opener()?, &address, CONNECTIONS, WAIT, LIMIT, set_up) })
     }
 
     /// The first of `count` numbers that follow each other, each greater than all that were given before, to whomever.

@@ -10,8 +10,9 @@ use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
+use super::bounded::{Bounded, Running};
 use super::errors::explained;
-use super::{LOCK, MIGRATION, PostgresStore, SERVER_LOCK, address, connect, set_limits};
+use super::{LOCK, LONG_LIMIT, MIGRATION, PostgresStore, SERVER_LOCK, SETTING_UP, address, connect, set_limits};
 use crate::sqlite::lines::{Kind, Lines, Table};
 use crate::{Result, StoreError};
 
@@ -85,18 +86,22 @@ pub fn copy_to_postgres(from: &Path, to: &str) -> Result<CopiedRows, CopyError> 
     let mut source = Lines::of(from)?;
     drop(PostgresStore::open(to)?);
     let mut target = connect(&address::address(to)?)?;
-    set_limits(&mut target, MIGRATION).map_err(explained)?;
+    target.ask_long(LONG_LIMIT, |target, running| copy_into(target, &mut source, running))
+}
+
+fn copy_into(target: &mut PgConnection, source: &mut Lines, running: Running) -> Result<CopiedRows, CopyError> {
+    set_limits(target, MIGRATION).map_err(explained)?;
     let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({LOCK})");
     target.batch_execute(&begin).map_err(explained)?;
     // A connection that is closed takes back what was done on it.
     let lock = format!("SELECT pg_try_advisory_xact_lock({SERVER_LOCK}) AS is_so");
-    if !diesel::sql_query(lock).get_result::<Truth>(&mut target).map_err(explained)?.is_so {
+    if !diesel::sql_query(lock).get_result::<Truth>(target).map_err(explained)?.is_so {
         return Err(CopyError::Served);
     }
     let tables = source.tables()?;
-    if has_rows(&mut target, &tables)? {
+    if has_rows(target, &tables)? {
         let compared: Result<Vec<u64>, CopyError> =
-            tables.iter().map(|table| compare(&mut source, &mut target, table)).collect();
+            tables.iter().map(|table| compare(source, target, table, running)).collect();
         return match compared {
             Ok(counts) => Ok(CopiedRows { tables: named(&tables, counts), was_there: true }),
             Err(CopyError::Differs { table, .. }) => Err(CopyError::NotEmpty { table }),
@@ -113,17 +118,17 @@ pub fn copy_to_postgres(from: &Path, to: &str) -> Result<CopiedRows, CopyError> 
             if line.contains("\\u0000") && has_nul(&line) {
                 return Err(CopyError::Nul { table: table.name.clone() });
             }
-            batch.add(line, &mut |lines| put(&mut target, table, lines))
+            batch.add(line, &mut |lines| put(target, table, lines, running))
         })?;
-        batch.end(&mut |lines| put(&mut target, table, lines))?;
+        batch.end(&mut |lines| put(target, table, lines, running))?;
         if let Some(number) = table.number() {
             let highest = source.highest(table, number)?;
-            continue_after(&mut target, table, number, highest)?;
+            continue_after(target, table, number, highest)?;
         }
     }
     let mut counts = Vec::new();
     for table in &tables {
-        counts.push(compare(&mut source, &mut target, table)?);
+        counts.push(compare(source, target, table, running)?);
     }
     target.batch_execute("COMMIT").map_err(explained)?;
     Ok(CopiedRows { tables: named(&tables, counts), was_there: false })
@@ -183,7 +188,7 @@ impl Batch {
     }
 }
 
-fn put(target: &mut PgConnection, table: &Table, lines: &str) -> Result<usize, CopyError> {
+fn put(target: &mut PgConnection, table: &Table, lines: &str, running: Running) -> Result<usize, CopyError> {
     let values = table.each(|n, column| match column.kind {
         Kind::Text => format!("line->>{n}"),
         Kind::Number => format!("(line->>{n})::bigint"),
@@ -193,7 +198,9 @@ fn put(target: &mut PgConnection, table: &Table, lines: &str) -> Result<usize, C
     let (name, names) = (&table.name, table.names());
     let insert =
         format!("INSERT INTO \"{name}\" ({names}) SELECT {values} FROM json_array_elements($1::json) AS lines (line)");
-    Ok(diesel::sql_query(insert).bind::<Text, _>(lines).execute(target).map_err(explained)?)
+    let written = diesel::sql_query(insert).bind::<Text, _>(lines).execute(target).map_err(explained)?;
+    running.goes_on();
+    Ok(written)
 }
 
 /// The next row of `table` gets a number after `highest`.
@@ -220,13 +227,14 @@ fn select(table: &Table) -> String {
 }
 
 /// How many rows `table` has, which are the same in both.
-fn compare(one: &mut Lines, other: &mut PgConnection, table: &Table) -> Result<u64, CopyError> {
+fn compare(one: &mut Lines, other: &mut PgConnection, table: &Table, running: Running) -> Result<u64, CopyError> {
     let asked = diesel::sql_query(select(table));
     let mut others = asked.load_iter::<Line, PgRowByRowLoadingMode>(other).map_err(explained)?;
     let mut rows = 0;
     let differs = |row| CopyError::Differs { table: table.name.clone(), row };
     one.each(table, &mut |line| {
         rows += 1;
+        running.goes_on();
         let found = others.next().transpose().map_err(explained)?.ok_or_else(|| differs(rows))?;
         let values = |line: &str| serde_json::from_str::<Vec<serde_json::Value>>(line).ok();
         let is_same = found.line == line || values(&line).is_some_and(|own| Some(own) == values(&found.line));
@@ -239,7 +247,7 @@ fn compare(one: &mut Lines, other: &mut PgConnection, table: &Table) -> Result<u
 }
 
 /// A store in PostgreSQL as it is at one moment, for a copy of it.
-pub struct PostgresSnapshot(PgConnection);
+pub struct PostgresSnapshot(Bounded);
 
 impl std::fmt::Debug for PostgresSnapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -254,9 +262,11 @@ impl PostgresSnapshot {
     /// As [`PostgresStore::open`], which has to have opened the database before.
     pub fn open(url: &str) -> Result<Self> {
         let mut conn = connect(&address::address(url)?)?;
-        set_limits(&mut conn, MIGRATION).map_err(explained)?;
-        // Between the moment and the copy may be what takes long.
-        conn.batch_execute("SET idle_in_transaction_session_timeout = 0").map_err(explained)?;
+        conn.ask(SETTING_UP, |conn| {
+            set_limits(conn, MIGRATION)?;
+            // Between the moment and the copy may be what takes long.
+            Ok(conn.batch_execute("SET idle_in_transaction_session_timeout = 0")?)
+        })?;
         Ok(Self(conn))
     }
 
@@ -266,7 +276,7 @@ impl PostgresSnapshot {
     /// [`StoreError::Unavailable`] when the server cannot be asked.
     pub fn take_moment(&mut self) -> Result<()> {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT version FROM data_version";
-        self.0.batch_execute(begin).map_err(explained)
+        Ok(self.0.ask(LONG_LIMIT, |conn| Ok(conn.batch_execute(begin)?))?)
     }
 
     /// Writes it to a new file `to`, a store of [`SqliteStore`](crate::SqliteStore), each row of which was compared. The file is not
@@ -276,23 +286,29 @@ impl PostgresSnapshot {
     /// [`CopyError`]; the file is of no use then.
     pub fn write(mut self, to: &Path) -> Result<CopiedRows, CopyError> {
         let mut target = Lines::new_file(to)?;
-        let tables = target.tables()?;
-        for table in &tables {
-            let lines = diesel::sql_query(select(table)).load_iter::<Line, PgRowByRowLoadingMode>(&mut self.0);
-            let mut batch = Batch::default();
-            if table.name == "data_version" {
-                target.forget_version()?;
-            }
-            for line in lines.map_err(explained)? {
-                batch.add(line.map_err(explained)?.line, &mut |lines| target.put(table, lines))?;
-            }
-            batch.end(&mut |lines| target.put(table, lines))?;
-        }
-        let mut counts = Vec::new();
-        for table in &tables {
-            counts.push(compare(&mut target, &mut self.0, table)?);
-        }
+        let copied = self.0.ask_long(LONG_LIMIT, |conn, running| write_from(conn, &mut target, running))?;
         target.keep()?;
-        Ok(CopiedRows { tables: named(&tables, counts), was_there: false })
+        Ok(copied)
     }
+}
+
+fn write_from(conn: &mut PgConnection, target: &mut Lines, running: Running) -> Result<CopiedRows, CopyError> {
+    let tables = target.tables()?;
+    for table in &tables {
+        let lines = diesel::sql_query(select(table)).load_iter::<Line, PgRowByRowLoadingMode>(conn);
+        let mut batch = Batch::default();
+        if table.name == "data_version" {
+            target.forget_version()?;
+        }
+        for line in lines.map_err(explained)? {
+            running.goes_on();
+            batch.add(line.map_err(explained)?.line, &mut |lines| target.put(table, lines))?;
+        }
+        batch.end(&mut |lines| target.put(table, lines))?;
+    }
+    let mut counts = Vec::new();
+    for table in &tables {
+        counts.push(compare(target, conn, table, running)?);
+    }
+    Ok(CopiedRows { tables: named(&tables, counts), was_there: false })
 }

@@ -30,6 +30,11 @@ pub(super) fn explained(error: impl Into<Box<dyn Error + Send + Sync>>) -> Store
     }
 }
 
+/// What the back end said, when the message of an error does not repeat it.
+pub(super) fn cause_of(error: &StoreError) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
 /// What to do about what a server says to whoever opens a store on it: the first of which the message has the words.
 const REMEDIES: [(&str, &str); 8] = [
     (

@@ -1,6 +1,7 @@
 //! The store in a PostgreSQL database.
 
 mod address;
+mod bounded;
 mod check;
 mod claim;
 mod cluster;
@@ -8,6 +9,7 @@ mod copy;
 mod errors;
 mod pool;
 mod reach;
+mod socket;
 // The queries, which are the same for every database; `super` tells them which one it is.
 #[path = "../sql/clock.rs"]
 mod clock;
@@ -52,6 +54,9 @@ use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionMa
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
+use self::address::Address;
+use self::bounded::Bounded;
+pub use self::bounded::end_all as end_postgres;
 pub use self::claim::ServerClaim;
 pub use self::cluster::{KeyClaim, PostgresCluster};
 pub use self::copy::{CopiedRows, CopyError, PostgresSnapshot, copy_to_postgres};
@@ -78,6 +83,21 @@ const VERSION_WAIT: Duration = Duration::from_secs(1);
 
 /// How long one statement may take, and how long the server waits for the next one in a transaction.
 const STATEMENT: Duration = Duration::from_secs(15);
+
+/// How long what a caller does on a connection may take, whatever the server does.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The same of what counts: the wait for the lock, and some statements.
+const COUNTING_LIMIT: Duration = Duration::from_secs(8);
+
+/// How long a server may take for the least that it can be asked.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// How long a new connection may take to be made ready.
+const SETTING_UP: Duration = Duration::from_secs(5);
+
+/// How long the server may take for a statement of whoever waits as long as [`MIGRATION`], whatever it does.
+const LONG_LIMIT: Duration = MIGRATION.saturating_add(Duration::from_secs(10));
 
 /// How long whoever opens the store waits for a program that brings the schema up to date.
 const MIGRATION: Duration = Duration::from_secs(120);
@@ -113,7 +133,8 @@ const SERVER_LOCK: i64 = LOCK + 1;
 /// counted in its last half second. The death of this process loses nothing.
 ///
 /// Every method blocks: it waits for the network, for one of twelve connections, and for other changes, each up to 5 seconds; a
-/// statement ends after 15 seconds. A connection that was lost is replaced; a server that cannot be reached is
+/// statement ends after 15 seconds, and all of what a method does after 20, on Linux also where the server hangs and keeps its connections
+/// open: they are closed from here. A connection that was lost is replaced; a server that cannot be reached, or does not answer, is
 /// [`Unavailable`](StoreError::Unavailable), and while it is, most callers are told so at once. Call it outside an async executor's workers, as with
 /// `tokio::task::spawn_blocking`.
 ///
@@ -160,17 +181,20 @@ impl PostgresStore {
     pub fn open(url: &str) -> Result<Self> {
         let address = address::address(url)?;
         let mut first = connect(&address)?;
-        set_limits(&mut first, MIGRATION).map_err(explained)?;
-        in_write_transaction(&mut first, migrate).map_err(|failed| match failed.into() {
+        let opened = first.ask(LONG_LIMIT, |conn| {
+            set_limits(conn, MIGRATION)?;
+            in_write_transaction(conn, migrate)
+        });
+        opened.map_err(|failed| match failed.into() {
             StoreError::Unavailable(cause) => StoreError::Unavailable(errors::told(&cause.to_string()).into()),
             other => other,
         })?;
         drop(first);
         let opener = opener()?;
         let shared = Shared {
-            pool: Pool::new(&opener, &address, CONNECTIONS, WAIT, set_up),
-            counting: Pool::new(&opener, &address, COUNTING_CONNECTIONS, WAIT, set_up_counting),
-            version: Pool::new(&opener, &address, VERSION_CONNECTIONS, VERSION_WAIT, set_up),
+            pool: Pool::new(&opener, &address, CONNECTIONS, WAIT, LIMIT, set_up),
+            counting: Pool::new(&opener, &address, COUNTING_CONNECTIONS, WAIT, COUNTING_LIMIT, set_up_counting),
+            version: Pool::new(&opener, &address, VERSION_CONNECTIONS, VERSION_WAIT, ANSWER, set_up),
             known: Known::default(),
         };
         Ok(Self { shared: Arc::new(shared), standing: None })
@@ -225,8 +249,8 @@ pub fn wait_for_postgres(url: &str, patience: Duration, waiting: &mut dyn FnMut(
     let began = Instant::now();
     let mut is_told = false;
     loop {
-        match PgConnection::establish(&address) {
-            Ok(mut conn) => return check_server(&mut conn),
+        match Bounded::open(&address) {
+            Ok(mut conn) => return checked(&mut conn),
             Err(error) => {
                 let (is_passing, told) = (errors::is_passing(&error.to_string()), errors::told(&error.to_string()));
                 if !is_passing || began.elapsed() >= patience {
@@ -243,10 +267,14 @@ pub fn wait_for_postgres(url: &str, patience: Duration, waiting: &mut dyn FnMut(
 }
 
 /// A connection to a server that the store works on.
-fn connect(address: &str) -> Result<PgConnection> {
-    let mut conn = PgConnection::establish(address).map_err(|error| explained(errors::told(&error.to_string())))?;
-    check_server(&mut conn)?;
+fn connect(address: &Address) -> Result<Bounded> {
+    let mut conn = Bounded::open(address).map_err(|error| explained(errors::told(&error.to_string())))?;
+    checked(&mut conn)?;
     Ok(conn)
+}
+
+fn checked(conn: &mut Bounded) -> Result<()> {
+    Ok(conn.ask(SETTING_UP, |conn| Ok(check_server(conn)?))?)
 }
 
 /// Refuses a server that the store does not work on.

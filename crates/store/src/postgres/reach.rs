@@ -15,6 +15,14 @@ const TRIED_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(super) struct Reach(Mutex<State>);
 
+/// Why a caller waits for no connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) cause: String,
+    /// It sees to it that one is opened, when none is being opened.
+    pub(super) tries: bool,
+}
+
 #[derive(Debug, Default)]
 struct State {
     /// How often no connection could be opened.
@@ -26,15 +34,15 @@ struct State {
 }
 
 impl Reach {
-    /// Why a caller at `now` is refused; `None` when it is to wait for a connection.
-    pub(super) fn refusal(&self, now: Instant) -> Option<String> {
+    /// Why a caller at `now` is refused when no connection is free; `None` when it is to wait for one.
+    pub(super) fn refusal(&self, now: Instant) -> Option<Refusal> {
         let mut state = self.0.lock();
         let (cause, next) = state.away.as_mut()?;
-        if now >= *next {
+        let tries = now >= *next;
+        if tries {
             *next = now + TRIED_EVERY;
-            return None;
         }
-        Some(cause.clone())
+        Some(Refusal { cause: cause.clone(), tries })
     }
 
     /// How often no connection could be opened.
@@ -56,6 +64,14 @@ impl Reach {
             state.last.clone()
         };
         state.away = Some((cause.clone(), now + TRIED_EVERY));
+        cause
+    }
+}
+
+impl Reach {
+    /// A connection was ended because the server did not answer on it; `cause` says so.
+    pub(super) fn hangs(&self, cause: String, now: Instant) -> String {
+        self.0.lock().away = Some((cause.clone(), now + TRIED_EVERY));
         cause
     }
 }
@@ -90,11 +106,15 @@ mod tests {
             .handle_error(Error::ConnectionError(ConnectionError::BadConnection("gone".to_owned())));
         assert_eq!(reach.refusal(start), None, "nobody has waited in vain");
         assert_eq!(reach.is_away(0, start), "gone");
-        assert_eq!(reach.refusal(start).as_deref(), Some("gone"));
+        let refused = |tries| Some(Refusal { cause: "gone".to_owned(), tries });
+        assert_eq!(reach.refusal(start), refused(false));
         let later = start + TRIED_EVERY;
-        assert_eq!((reach.refusal(later), reach.refusal(later).as_deref()), (None, Some("gone")));
+        assert_eq!((reach.refusal(later), reach.refusal(later)), (refused(true), refused(false)));
         reach.is_there();
         assert_eq!(reach.refusal(later), None);
+        assert_eq!(reach.hangs("hangs".to_owned(), later), "hangs");
+        assert_eq!(reach.refusal(later).map(|refused| refused.cause).as_deref(), Some("hangs"));
+        reach.is_there();
         assert!(reach.is_away(reach.failures(), later).contains("free"));
     }
 }

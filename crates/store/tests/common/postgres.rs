@@ -101,6 +101,11 @@ impl Server {
         url_in(&self.dir, "postgres")
     }
 
+    /// The socket that it listens on.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.join(".s.PGSQL.5432")
+    }
+
     /// Ends it as a crash does (`crash`), starts it again (`start`), stops its processes (`stop`) or lets them go on (`go-on`).
     pub(crate) fn tell(&mut self, word: &str) {
         writeln!(self.shell.stdin.as_mut().unwrap(), "{word}").unwrap();
