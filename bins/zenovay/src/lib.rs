@@ -25,6 +25,7 @@ mod machine;
 pub mod mail;
 pub mod maintenance;
 pub mod moving;
+pub mod outages;
 pub mod passkeys;
 pub mod process_figures;
 pub mod quota_mail;

@@ -36,7 +36,7 @@ use crate::process_figures::free_bytes;
 use crate::recordings::Recordings;
 use crate::shared_limits::SharedLimits;
 use crate::upgrade::{self, UpgradeError};
-use crate::{alerts, backends, bootstrap, http, quota_mail, telemetry};
+use crate::{alerts, backends, bootstrap, http, outages, quota_mail, telemetry};
 
 /// Connections that wait to be accepted. More than the kernel's default limit of 4,096 has no effect on Linux.
 const BACKLOG: u32 = 4_096;
@@ -419,6 +419,7 @@ pub fn run(
             actix_web::rt::spawn(server);
         }
         actix_web::rt::spawn(alerts::watch(Arc::clone(&state)));
+        actix_web::rt::spawn(outages::watch(Arc::clone(&state)));
         if state.mail.is_some() {
             actix_web::rt::spawn(quota_mail::watch(Arc::clone(&state)));
         }
@@ -552,6 +553,7 @@ fn stop_on_signal(connections: Arc<Connections>, handles: Vec<ServerHandle>) -> 
             drop(handle.stop(true));
         }
         runtime.block_on(next(&mut signals));
+        backends::leave();
         std::process::exit(1);
     })?;
     Ok(())

@@ -21,6 +21,7 @@ use crate::alerts::{self, AlertKind, Channel};
 use crate::bucket;
 use crate::config::LogFormat;
 use crate::http::long_questions;
+use crate::outages::Dependency;
 use crate::process_figures;
 
 /// What is written at `level`: who took data out of the server always is. A client of `/mcp` that asks wrongly is told so, which its
@@ -331,6 +332,11 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
         "Requests refused because a limit could not be checked, by limit.",
     ),
     (
+        "zenovay_outage_refusals_total",
+        MetricKind::Counter,
+        "Requests refused because the metadata or the events could not be asked, by dependency.",
+    ),
+    (
         "zenovay_redis_available",
         MetricKind::Gauge,
         "0 while Redis is away and each server goes by its part of the limits, otherwise 1.",
@@ -473,6 +479,9 @@ fn begin() {
     for gauge in ["zenovay_long_questions", "zenovay_long_answer_bytes", "zenovay_replay_waiting_bytes"] {
         metrics::gauge!(gauge).set(0.0);
     }
+    for dependency in Dependency::ALL {
+        dependency.refusals().absolute(0);
+    }
     for gauge in ["zenovay_redis_available", "zenovay_redis_servers"] {
         metrics::gauge!(gauge).set(1.0);
     }
@@ -520,6 +529,7 @@ const LABELLED: &[&str] = &[
     "zenovay_http_request_duration_seconds",
     "zenovay_oauth_client_documents_total",
     "zenovay_oauth_exchanges_total",
+    "zenovay_outage_refusals_total",
     "zenovay_redis_losses_total",
     "zenovay_replay_bucket_requests_total",
     "zenovay_sign_ins_total",

@@ -144,6 +144,10 @@ fn a_server_and_commands_use_clickhouse() {
     drop(server);
     let told = refusal("events_url", "# events_url");
     assert!(told.contains("events_url is not set"), "{told}");
+    std::fs::write(&site.config, with.replace("events_url", "# events_url")).unwrap();
+    let checked = String::from_utf8(site.run(&["check"], "").stderr).unwrap();
+    std::fs::write(&site.config, &with).unwrap();
+    assert!(checked.contains("events_url is not set"), "{checked}");
     let told = refusal(&format!("/{}?cluster", config.database), "/another?cluster");
     assert!(told.contains("events_url names \"another\""), "{told}");
 }
@@ -192,7 +196,17 @@ fn an_outage_of_clickhouse_stops_questions_and_nothing_else() {
     let analytics = format!("/api/external/v1/analytics/{}?range=24h", site.website_id);
     let (code, body) = status(&server, &analytics, &site.key);
     assert_eq!(code, 503, "{body}");
-    assert_eq!(status(&server, "/readyz", "").0, 200, "events are stored");
+    (0..5).for_each(|_| assert_eq!(status(&server, &analytics, &site.key).0, 503));
+    let visitor = format!("/api/external/v1/websites/{}/visitors/000000000000002a", site.website_id);
+    let erased = server.connect().request("DELETE", &visitor, &[("X-API-Key", &site.key)], "").unwrap();
+    assert_eq!(erased.status, 503, "{}", erased.body);
+    assert!(erased.body.contains("is noted") && !erased.body.contains("127.0.0.1"), "{}", erased.body);
+    let diagnosis = String::from_utf8(site.run(&["doctor"], "").stdout).unwrap();
+    assert!(diagnosis.contains("ClickHouse cannot be reached, or does not take"), "{diagnosis}");
+    assert!(!diagnosis.contains("never had an event") && !diagnosis.contains("backup_dir"), "{diagnosis}");
+    assert_eq!(server.log().matches("the event store cannot be asked").count(), 1, "{}", server.log());
+    let (code, body) = status(&server, "/readyz", "");
+    assert!(code == 200 && body.contains("\"degraded\":[\"clickhouse\"]"), "events are stored: {body}");
     let log = server.log_with("ClickHouse does not take what it is sent");
     assert!(!log.contains("secret-of-nobody"), "{log}");
     drop(server);

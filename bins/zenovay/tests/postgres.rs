@@ -144,6 +144,8 @@ fn commands_and_a_server_use_the_database() {
     let metrics = server.metrics();
     let (ended, log) = server.terminate_with_log();
     assert!(ended.success(), "{log}");
+    let told = refusal(&site.run(&["move"], ""));
+    assert!(told.contains("are in PostgreSQL already (postgres://") && told.contains("to move"), "{told}");
 
     let server = site.serve();
     assert_eq!(answers(&site, &server), before);

@@ -66,6 +66,11 @@ pub fn examine(config: Config, website: WebsiteId) -> Result<Vec<Examined>, Open
     if let Some(name) = &doctor.config().cluster {
         can_write &= note(format!("cluster {name}"), doctor.cluster(name));
     }
+    // What is written must be removed again: nothing is written where that may not be.
+    if can_write && let Err(why) = doctor.tables.delete_website(website) {
+        note("erasure".to_owned(), Err(format!("{}; nothing was written to be erased", told(&why))));
+        can_write = false;
+    }
     if can_write {
         for (shard, url) in servers.iter().enumerate() {
             note(format!("a batch twice through {url}"), doctor.write_twice(shard));
@@ -187,7 +192,8 @@ impl Doctor {
     }
 
     fn erase(&self) -> Result<String, String> {
-        self.tables.delete_website(self.website).map_err(|error| told(&error))?;
+        let left = |why: &dyn std::fmt::Display| format!("{why}; rows of the website {} are left", self.website);
+        self.tables.delete_website(self.website).map_err(|error| left(&error))?;
         let until = Instant::now() + self.tables.patience();
         loop {
             let left = (0..self.config().shards.len()).map(|shard| self.count(shard)).sum::<Result<u64, String>>()?;

@@ -24,6 +24,9 @@ use crate::shared::{Shared, SharedError};
 use crate::spans::visible;
 use crate::{Config, OpenError, Tables};
 
+/// How long a server that takes connections may take for the least that it can be asked, when the store is opened.
+const START: Duration = Duration::from_secs(5);
+
 /// How soon whoever waits for an erasure looks whether it cannot be done.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -50,9 +53,13 @@ impl ClickHouseStore {
         spool: SpoolConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
+        // One that hangs holds up nobody who starts.
+        let mut first = config.clone();
+        first.patience = first.patience.min(START);
+        let hangs = Tables::new(first)?.silence();
         let tables = Tables::new(config)?;
         // Servers that refuse for good leave nothing behind that would have to be removed before the next attempt.
-        if !spool.dir.exists() {
+        if hangs.is_none() && !spool.dir.exists() {
             tables.prepare().or_else(|error| if error.is_passing() { Ok(()) } else { Err(error) })?;
         }
         let ledger: Ledger = match shared.retention()? {
@@ -64,7 +71,8 @@ impl ClickHouseStore {
         let kept_ms = spool.idempotency_ms;
         let spool = Spool::open(spool, Arc::clone(&clock)).map_err(OpenError::Spool)?;
         let inner = Arc::new(Inner::new(tables, shared, spool, clock, kept_ms, ledger));
-        match prepare(&inner) {
+        let prepared = hangs.map_or_else(|| prepare(&inner), |silence| Err(DeliveryError::Prepare(silence)));
+        match prepared {
             Ok(()) => {}
             Err(DeliveryError::Prepare(error)) if !error.is_passing() => return Err(error),
             Err(error) => {
@@ -90,8 +98,7 @@ impl ClickHouseStore {
             let health = inner.health().clone();
             if health.failures > failures || Instant::now() >= until {
                 let why = health.failure.unwrap_or_else(|| "events wait to be delivered before".to_owned());
-                let words = format!("the erasure is noted, and is done as soon as it can be: {why}");
-                return Err(ChangeError::Unavailable(Cause::from(words)));
+                return Err(ChangeError::Noted(Cause::from(why)));
             }
             inner.spool.wait_for_change(Instant::now() + LOOK);
         }

@@ -85,6 +85,16 @@ impl Tables {
         Ok(Self { servers: Servers::new(config)? })
     }
 
+    /// The first server that does not answer in time, if there is one.
+    pub(crate) fn silence(&self) -> Option<OpenError> {
+        let urls = self.servers.config.shards.iter().enumerate();
+        urls.filter_map(|(shard, url)| {
+            let source = self.servers.rows::<u8>(shard, "SELECT 1", &[("database", "system")]).err()?;
+            source.code.is_none().then(|| OpenError::Server { server: url.clone(), source })
+        })
+        .next()
+    }
+
     /// Makes what is missing, and changes what is of an older program.
     pub(crate) fn prepare(&self) -> Result<(), OpenError> {
         migrate(&self.servers)

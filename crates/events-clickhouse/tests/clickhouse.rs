@@ -9,6 +9,7 @@ mod moving;
 #[path = "common/proxy.rs"]
 mod proxy;
 #[path = "common/servers.rs"]
+#[allow(dead_code, reason = "the tests of the program use the rest")]
 mod servers;
 #[path = "common/shared.rs"]
 mod shared;
@@ -457,7 +458,7 @@ mod store {
         // One of those that are delivered, and one of those that wait.
         for visitor in [VisitorId(5), VisitorId(25)] {
             let refused = store.erase_visitor(site, visitor).unwrap_err();
-            let ChangeError::Unavailable(cause) = &refused else { panic!("{refused:?}") };
+            let ChangeError::Noted(cause) = &refused else { panic!("{refused:?}") };
             assert!(cause.to_string().contains("is done as soon as it can be"), "{cause}");
         }
         store.delete_website(gone).unwrap_err();

@@ -22,6 +22,9 @@ pub enum ChangeError {
     /// It cannot be written: the log or a file failed, or the store is shutting down.
     #[error("the event store cannot be changed")]
     Unavailable(#[source] Cause),
+    /// It is noted, and is done as soon as it can be, without being asked for again.
+    #[error("it is noted, and is done as soon as it can be")]
+    Noted(#[source] Cause),
 }
 
 /// Figures of a store, for metrics.

@@ -102,6 +102,14 @@ fn check_events(config: &Config) -> Result<Events, Failure> {
         }
         return Ok(Events::InClickHouse(found));
     }
+    if let Some(database) = data_dir::clickhouse_database(&config.data_dir).map_err(|error| {
+        Failure::new(format_args!("{}: {error}", config.data_dir.join(data_dir::IN_CLICKHOUSE).display()))
+    })? {
+        let directory = config.data_dir.display();
+        return Err(Failure::new(format_args!(
+            "events: those of {directory} are in the ClickHouse database {database:?}, and events_url is not set"
+        )));
+    }
     let is_there = |name: &str| config.data_dir.join(name).exists();
     if !is_there("events.db") && !is_there("events.db-wal") && !is_there("segments") {
         return Ok(Events::None);

@@ -39,6 +39,15 @@ pub(super) fn run(args: &MoveArgs, config: &Config, output: &mut Output) -> Resu
     source.database_url = Some(DatabaseUrl::Sqlite(from.clone()));
     // It has to be there, and is upgraded as by any command; also when the directory says that it was moved before.
     data_dir::secure(&config.data_dir).map_err(Failure::new)?;
+    if !from.exists()
+        && let Err(DataDirError::InPostgres { directory, url }) = data_dir::refuse_moved(&source)
+    {
+        let directory = directory.display();
+        return Err(Failure::new(format_args!(
+            "the metadata of {directory} are in PostgreSQL already ({url}), and there is no {} to move",
+            from.display()
+        )));
+    }
     data_dir::expect_whole(&config.data_dir, Some(&from)).map_err(Failure::new)?;
     drop(context::open_there(&source)?);
     let _lock = ServerLock::acquire(&config.data_dir).map_err(|error| match error {

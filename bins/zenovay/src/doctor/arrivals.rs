@@ -32,6 +32,12 @@ pub(super) fn server(patient: &Patient<'_>) -> Seen {
     };
     let url = &server.issuer;
     let stats = server.events.stats();
+    if !stats.writable
+        && let Some(delivery) = stats.delivery.filter(|delivery| delivery.bytes >= delivery.bytes_max)
+    {
+        let words = format!("{} of {} bytes; {url} answers hits with 503.", delivery.bytes, delivery.bytes_max);
+        return Seen::problem(Problem::SpoolFull, words);
+    }
     if !stats.writable {
         return Seen::problem(Problem::NotWritable, format!("the server at {url} answers them with 503."));
     }
@@ -225,6 +231,9 @@ pub(super) fn websites(patient: &Patient<'_>) -> Seen {
         Ok(websites) => websites,
         Err(error) => return Seen::not_checked(format!("The websites cannot be read: {error}.")),
     };
+    if server.events.stats().delivery.is_some_and(|delivery| !delivery.is_reachable) {
+        return Seen::not_checked("ClickHouse does not tell when they had their last events, see `segments`.");
+    }
     let now = reading(patient).now;
     let state = |website: &Website| WebsiteState::of(website, server.events.span(website.id), now);
     let states: HashMap<WebsiteId, WebsiteState> =

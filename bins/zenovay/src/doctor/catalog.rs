@@ -133,6 +133,8 @@ catalog! {
             => "Restart it: it hangs, starts or stops just now, or is of an earlier version.";
         NotWritable "not_writable", Fault, "events cannot be stored"
             => "Make space on the disk: then it goes on by itself. Where there is space, look for what is wrong in the server's log, and restart it.";
+        SpoolFull "spool_full", Fault, "as much waits for ClickHouse as `spool_bytes` allows, and events are refused"
+            => "Bring ClickHouse back, see `segments`: what waits is delivered, and events are taken again at once. Where the disk has room, raise `spool_bytes` and restart.";
         MetadataUnreadable "metadata_unreadable", Fault, "the metadata cannot be read"
             => "Is the disk full? Then make space, and start the server again. Otherwise put a copy of `zenovay.db` back; `zenovay check` says whether it is whole. In PostgreSQL: look whether its server runs, and lets this machine in.";
     }
@@ -189,6 +191,8 @@ catalog! {
     Segments "segments", "What is stored", "Whether files of events are whole." {
         SegmentDamaged "segment_damaged", Fault, "a file of events is damaged or gone"
             => "Put a copy of it back, from a backup, and restart. Without one, stop the server and run `zenovay repair`.";
+        ClickHouseAway "clickhouse_away", Fault, "ClickHouse cannot be reached, or does not take what it is sent: questions have no answer"
+            => "Look whether its servers run and let this machine in: the server's log has what they say, and `zenovay doctor --events` looks at each. What waits is delivered when they do.";
     }
     Merges "merges", "What is stored", "Whether files of events are merged as they come." {
         MergesBehind "merges_behind", Warning, "there are more than 100 files of events, and one for each million of rows"

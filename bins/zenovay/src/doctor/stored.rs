@@ -53,9 +53,13 @@ fn judge_delivery(delivery: &DeliveryStats, rows: u64) -> Seen {
     };
     if !delivery.is_reachable {
         let since = delivery.oldest.map_or_else(String::new, |oldest| format!(" since {oldest}"));
-        return Seen::not_checked(format!(
-            "ClickHouse does not take what it is sent, or cannot be reached: {waiting} of events wait in the spool{since}."
-        ));
+        return Seen::problem(
+            Problem::ClickHouseAway,
+            format!(
+                "{waiting} of events wait in the spool{since}, {} of {} bytes.",
+                delivery.bytes, delivery.bytes_max
+            ),
+        );
     }
     Seen::ok(format!("{} in ClickHouse; {waiting} on the way.", counted(rows, "row")))
 }
@@ -72,6 +76,11 @@ fn judge_merges(stats: &StoreStats) -> Seen {
 }
 
 pub(super) fn backup(patient: &Patient<'_>) -> Seen {
+    if patient.config.events_url.is_some() {
+        return Seen::not_checked(
+            "Events are in ClickHouse: PostgreSQL and ClickHouse are backed up by their own means, and the data directory beside them.",
+        );
+    }
     let Some(dir) = &patient.config.backup_dir else {
         return Seen::problem(Problem::BackupNotSet, "of those that are made by other means nothing is known.");
     };

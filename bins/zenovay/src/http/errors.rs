@@ -18,6 +18,7 @@ use super::invitation_mails::TooManyInvitations;
 use super::values::Problems;
 use crate::causes::with_causes;
 use crate::keepers::KeeperError;
+use crate::outages::Dependency;
 use crate::passkeys::PasskeyError;
 
 /// Seconds after which a client may try again when the reason is over within moments: a queue, a lock, a busy pool.
@@ -182,7 +183,7 @@ impl From<StoreError> for ApiError {
             StoreError::KeyRevoked => Self::new(ErrorCode::Conflict, "The API key was revoked and cannot be changed"),
             StoreError::DiskFull => Self::unavailable("The disk is full", LATER_S),
             StoreError::Unavailable(_) | StoreError::Damaged(_) => {
-                tracing::error!(cause = with_causes(&error), "the metadata store cannot be used");
+                Dependency::Metadata.refused(|| with_causes(&error));
                 Self::unavailable("The request cannot be checked now", SOON_S)
             }
             // A damaged row, a newer schema, and what a later version of the crate may add.
@@ -247,7 +248,7 @@ impl From<QueryError> for ApiError {
                 Self::unavailable("Stored events cannot be read", OPERATOR_S)
             }
             QueryError::Unavailable(cause) => {
-                tracing::error!(%cause, "the event store could not be asked");
+                Dependency::Events.refused(|| cause.to_string());
                 Self::unavailable("Events cannot be read now", SOON_S)
             }
             error => {
@@ -265,6 +266,12 @@ impl From<ChangeError> for ApiError {
             ChangeError::Damaged(cause) => {
                 tracing::error!(%cause, "stored events could not all be changed");
                 Self::unavailable("Some stored events are damaged and cannot be changed; all others are", OPERATOR_S)
+            }
+            ChangeError::Noted(cause) => {
+                tracing::warn!(%cause, "what is to be erased waits until the event store can be changed");
+                let words = "The erasure is noted and in effect for what has not been stored yet; the rest is erased as soon as it can be. \
+                             It need not be asked for again";
+                Self::unavailable(words, OPERATOR_S)
             }
             ChangeError::Unavailable(cause) => {
                 tracing::error!(%cause, "stored events could not be changed");
@@ -607,6 +614,7 @@ mod tests {
             ApiError::from(QueryError::damaged("segments/0001.parquet")),
             ApiError::from(KeeperError::Change(ChangeError::Damaged("segments/0001.parquet".into()))),
             ApiError::from(ChangeError::Unavailable("disk I/O error at /var/lib".into())),
+            ApiError::from(ChangeError::Noted("http://10.0.0.7:8123/ refused".into())),
             ApiError::from(QueryError::unavailable("tcp://10.0.0.7:9000")),
         ] {
             assert!(!error.message().contains('/'), "{}", error.message());

@@ -7,10 +7,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use actix_web::web;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 use zenovay_domain::{Event, EventKind, Interval, TeamId, TimeRange, Timestamp, WebsiteId, Zone};
 use zenovay_query::{Answer, Budget, Query, Question};
 use zenovay_store::{EventMonth, StoreError};
@@ -24,6 +26,12 @@ use super::turns::Asking;
 /// Months that are remembered; beyond that, those that nobody uses at the moment are counted anew when they are.
 const MONTHS_MAX: usize = 4_096;
 
+/// How long an event waits for the count of its month, which is made once.
+const COUNTED_WITHIN: Duration = Duration::from_secs(10);
+
+/// How soon a month that could not be counted is counted again.
+const COUNTED_AGAIN: Duration = Duration::from_secs(5);
+
 /// The counts of the months that were asked for.
 #[derive(Debug, Default)]
 pub struct EventQuotas {
@@ -36,6 +44,8 @@ struct Month {
     /// What is stored or on its way to the store; what was stored before is in it once `is_counted`.
     taken: AtomicU64,
     is_counted: OnceCell<()>,
+    /// When it was found last that it cannot be counted.
+    failed_at: Mutex<Option<Instant>>,
     /// Whether the log has that it is used up.
     is_told: AtomicBool,
 }
@@ -74,6 +84,13 @@ impl Month {
 
     fn has_room(&self, limit: Option<u64>) -> bool {
         limit.is_none_or(|limit| self.used() < limit)
+    }
+
+    /// Whether an event may wait for its count: not while what has to count does not answer.
+    fn may_be_counted(&self, state: &AppState) -> bool {
+        let is_soon = |failed: Instant| failed.elapsed() < COUNTED_AGAIN;
+        !self.failed_at.lock().is_some_and(is_soon)
+            && state.events.stats().delivery.is_none_or(|delivery| delivery.is_reachable)
     }
 
     fn take(&self, limit: Option<u64>) -> bool {
@@ -144,13 +161,7 @@ pub async fn take(
         (Some(_), None) => state.event_quotas.get(team, start),
         (None, None) => return Ok(None),
     };
-    let counted = month.is_counted.get_or_try_init(async || {
-        let stored = stored(state, team, start, Turn::AtOnce).await?;
-        month.taken.fetch_add(stored, Ordering::AcqRel);
-        Ok::<_, ApiError>(())
-    });
-    if counted.await.is_err() {
-        tracing::error!(%team, "the events of a month cannot be counted: its limit is not held at the moment");
+    if !month.is_counted.initialized() && !count(state, team, start, &month).await {
         return Ok(None);
     }
     let is_heartbeat = event.kind == EventKind::Heartbeat;
@@ -162,6 +173,32 @@ pub async fn take(
         tracing::warn!(%team, month = %start, "the plan includes no more events in the month: what comes is not stored");
     }
     Err(MonthIsUsedUp)
+}
+
+/// Counts what is stored of a month; `false` when that cannot be had now. Nobody waits for it while the store is known to be away.
+async fn count(state: &AppState, team: TeamId, start: Timestamp, month: &Month) -> bool {
+    let counting = month.is_counted.get_or_try_init(async || {
+        let stored = stored(state, team, start, Turn::AtOnce).await?;
+        month.taken.fetch_add(stored, Ordering::AcqRel);
+        Ok::<_, ApiError>(())
+    });
+    let is_tried = month.may_be_counted(state);
+    if is_tried && matches!(timeout(COUNTED_WITHIN, counting).await, Ok(Ok(()))) {
+        if month.failed_at.lock().take().is_some() {
+            tracing::info!(%team, "the events of the month are counted: its limit is held");
+        }
+        return true;
+    }
+    let mut failed_at = month.failed_at.lock();
+    let is_new = failed_at.is_none();
+    if is_new || is_tried {
+        *failed_at = Some(Instant::now());
+    }
+    drop(failed_at);
+    if is_new {
+        tracing::error!(%team, "the events of a month cannot be counted: its limit is not held until they can");
+    }
+    false
 }
 
 /// What `team` has used of the month that has `at`: what its plan is measured by. `asking` waits for its turn where it must be

@@ -44,7 +44,10 @@ pub async fn readyz(_: Public, state: web::Data<AppState>) -> Result<Json<Ready>
         (true, true) => {
             // Each server has its part of the limits: it is better to be sent here than nowhere.
             let is_away = state.redis.as_ref().is_some_and(|redis| redis.status().away.is_some());
-            let degraded = if is_away { vec!["redis"] } else { Vec::new() };
+            let mut degraded = if is_away { vec!["redis"] } else { Vec::new() };
+            if state.events.stats().delivery.is_some_and(|delivery| !delivery.is_reachable) {
+                degraded.push("clickhouse");
+            }
             Ok(Json(Ready { status: "ready", damaged: state.events.damages(), degraded }))
         }
         (false, _) => Err(ApiError::unavailable("Events cannot be stored now", SOON_S)),
@@ -61,7 +64,8 @@ pub struct Ready {
     /// Stored files that are known to be damaged: what they hold is not in the answers.
     #[schema(examples("0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b/2026-06-12"))]
     damaged: Vec<String>,
-    /// What the server does without for now: `redis`, when limits are not counted together with other servers.
+    /// What the server does without for now: `redis`, when limits are not counted together with other servers; `clickhouse`,
+    /// when events wait to be delivered there, and questions have no answer.
     #[schema(examples("redis"))]
     degraded: Vec<&'static str>,
 }

@@ -183,11 +183,27 @@ fn an_append_waits_for_its_delivery() {
             break delivery;
         }
     };
-    let second = spool.try_append(vec![view(site(1), 2)]).unwrap();
+    let keyed = || {
+        let mut new = view(site(1), 2);
+        new.idempotency_key = Some(IdempotencyKey([7; 16]));
+        spool.try_append(vec![new]).unwrap()
+    };
+    let second = keyed();
     spool.learn(Vec::new()).unwrap();
     let first = first.try_wait().unwrap_err();
     spool.delivered(&delivery).unwrap();
     assert_eq!(first.wait().unwrap(), [AppendOutcome::Stored]);
+    let second = second.try_wait().unwrap_err();
+    // Who sends it again is not told that it is stored either.
+    let again = keyed();
+    spool.learn(Vec::new()).unwrap();
+    let again = again.try_wait().unwrap_err();
+    let delivery = next(&spool, 1).unwrap();
+    spool.delivered(&delivery).unwrap();
+    assert_eq!(second.wait().unwrap(), [AppendOutcome::Stored]);
+    assert_eq!(again.wait().unwrap(), [AppendOutcome::Duplicate]);
+    let second = spool.try_append(vec![view(site(1), 3)]).unwrap();
+    spool.learn(Vec::new()).unwrap();
     let second = second.try_wait().unwrap_err();
     // It stays in the log.
     spool.stop();
