@@ -24,7 +24,7 @@ demo *ARGS: assets
     cargo run --release --locked --package zenovay -- demo "$@"
 
 # Install what is missing, then run every check and every test.
-test: setup assets lint test-rust test-databases test-packages test-tracker test-web test-api test-mcp test-deploy
+test: setup assets lint test-rust test-databases test-faults test-packages test-tracker test-web test-api test-mcp test-deploy
     @echo "all tests passed"
 
 # Install the packages that the tests need and that are missing (root or sudo).
@@ -79,6 +79,14 @@ test-databases:
 # Of test-rust, the metadata on a real PostgreSQL, which the tests start and end: the store, the program with it, and with Redis beside it.
 test-postgres:
     node scripts/steady.mjs cargo --workspace --features {{features}} --locked --test postgres --test redis
+
+# The program under load while PostgreSQL, ClickHouse and Redis are killed, stopped, cut off, slow, and answer half: some minutes.
+test-faults:
+    node scripts/steady.mjs cargo --workspace --features {{features}} --locked --test faults
+
+# The same many times over.
+test-cluster ROUNDS="10":
+    FAULT_ROUNDS={{ROUNDS}} cargo test --workspace --features {{features}} --locked --test faults -- --nocapture
 
 # Many more random questions about events on two servers of ClickHouse: about half an hour.
 test-clickhouse QUESTIONS="10000":

@@ -203,7 +203,7 @@ fn an_outage_of_clickhouse_stops_questions_and_nothing_else() {
     assert!(erased.body.contains("is noted") && !erased.body.contains("127.0.0.1"), "{}", erased.body);
     let diagnosis = String::from_utf8(site.run(&["doctor"], "").stdout).unwrap();
     assert!(diagnosis.contains("ClickHouse cannot be reached, or does not take"), "{diagnosis}");
-    assert!(!diagnosis.contains("never had an event") && !diagnosis.contains("backup_dir"), "{diagnosis}");
+    assert!(!diagnosis.contains("never had an event"), "{diagnosis}");
     assert_eq!(server.log().matches("the event store cannot be asked").count(), 1, "{}", server.log());
     let (code, body) = status(&server, "/readyz", "");
     assert!(code == 200 && body.contains("\"degraded\":[\"clickhouse\"]"), "events are stored: {body}");

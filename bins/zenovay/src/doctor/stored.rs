@@ -76,11 +76,6 @@ fn judge_merges(stats: &StoreStats) -> Seen {
 }
 
 pub(super) fn backup(patient: &Patient<'_>) -> Seen {
-    if patient.config.events_url.is_some() {
-        return Seen::not_checked(
-            "Events are in ClickHouse: PostgreSQL and ClickHouse are backed up by their own means, and the data directory beside them.",
-        );
-    }
     let Some(dir) = &patient.config.backup_dir else {
         return Seen::problem(Problem::BackupNotSet, "of those that are made by other means nothing is known.");
     };

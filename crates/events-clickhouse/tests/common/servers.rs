@@ -47,6 +47,12 @@ impl Server {
         cpu(self.child.id())
     }
 
+    /// Sends it a signal, by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
     /// Starts it again where it was.
     pub(crate) fn start_again(&mut self) {
         self.child = launch(&python(), &self.dir);
