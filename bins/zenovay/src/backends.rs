@@ -249,19 +249,19 @@ pub fn open_events(
         })?;
         return Ok(events);
     }
-    if has_database(&spool.join("events.db")) {
-        let spool = spool.display();
-        return Err(OpenEventsError::Elsewhere(format!(
-            "{spool} has events that were on their way to ClickHouse, and events_url is not set: set it, or move the folder away, with \
-             what is in it"
-        )));
-    }
     if let Some(database) = noted_database(&config.data_dir)? {
         let directory = config.data_dir.display();
         return Err(OpenEventsError::Elsewhere(format!(
             "the events of the data directory {directory} are in the ClickHouse database {database:?}, and events_url is not set: set it; to \
              begin without them, remove {}",
             config.data_dir.join(data_dir::IN_CLICKHOUSE).display()
+        )));
+    }
+    if has_database(&spool.join("events.db")) {
+        let spool = spool.display();
+        return Err(OpenEventsError::Elsewhere(format!(
+            "{spool} has events that were on their way to ClickHouse, and events_url is not set: set it, or move the folder away, with \
+             what is in it"
         )));
     }
     let is_moving = moving::is_under_way(&config.data_dir)
