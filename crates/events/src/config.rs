@@ -1,6 +1,7 @@
 //! What an embedded store can be told.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +32,11 @@ pub struct EmbeddedConfig {
     /// without a filter from digests where they are enough: no column stays in memory. So is one for which its budget is too
     /// small otherwise. Default 1,048,576.
     pub scan_rows_max: usize,
+    /// On so many threads at most a question is answered that is answered one row group at a time, while it may hold more memory than others:
+    /// at least 1. Default as many as there are cores.
+    pub query_threads: usize,
+    /// There are so many rows for each of these threads, or it is one: at least 1. Default 1,048,576.
+    pub query_thread_rows: usize,
     /// The most rows of a row group of a segment, 1 to 4,294,967,295. A website with an eighth of them has row groups of its own. Default
     /// 131,072.
     pub group_rows: usize,
@@ -87,6 +93,8 @@ impl EmbeddedConfig {
             dir: dir.into(),
             cache_bytes: 160 << 20,
             scan_rows_max: 1 << 20,
+            query_threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            query_thread_rows: 1 << 20,
             group_rows: 131_072,
             group_bytes: 4 << 20,
             seal_rows: 131_072,
@@ -142,6 +150,8 @@ impl EmbeddedConfig {
     pub(crate) fn check(&self) -> Result<(), OpenError> {
         let refuse = |field, problem: String| Err(OpenError::Config { field, problem });
         let counts = [
+            ("query_threads", self.query_threads as u64),
+            ("query_thread_rows", self.query_thread_rows as u64),
             ("group_rows", self.group_rows as u64),
             ("group_bytes", self.group_bytes as u64),
             ("seal_rows", self.seal_rows),

@@ -179,7 +179,9 @@ impl EventStore for EmbeddedStore {
         let time = time_needed(query);
         let by_sections = || {
             let state = inner.state();
-            engine::answer_by_sections(&StoredSections::new(&state, &inner.temporary, website, time), query, budget)
+            let sections = StoredSections::new(&state, &inner.temporary, website, time);
+            let budget = budget.clone().on_threads(inner.config.query_threads, inner.config.query_thread_rows);
+            engine::answer_by_sections(&sections, query, &budget)
         };
         let state = inner.state();
         if inner.views.rows_to_load(&state, website, time) > inner.config.scan_rows_max

@@ -39,6 +39,7 @@ fn open(dir: &Path, scan_rows_max: usize) -> EmbeddedStore {
         config.group_rows = 128;
         config.merge_fan_in = 2;
         config.scan_rows_max = scan_rows_max;
+        (config.query_threads, config.query_thread_rows) = (2, 1);
     });
     EmbeddedStore::open(config, clock).unwrap()
 }

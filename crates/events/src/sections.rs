@@ -21,8 +21,8 @@ use crate::state::State;
 
 /// About what a row takes while its row group is read.
 const ROW_BYTES: usize = 96;
-/// About what a session takes while those of a row group are read.
-const VISIT_BYTES: usize = 256;
+/// About what unpacking takes for a session while those of a row group are read.
+const UNPACKING_BYTES: usize = 64;
 
 /// Where the rows of a section are.
 enum Source<'a> {
@@ -34,13 +34,18 @@ enum Source<'a> {
 
 /// The rows of one website in a state, as far as they can be near some time.
 pub(crate) struct StoredSections<'a> {
+    known: Arc<Known<'a>>,
+    /// Strings that were met on one thread.
+    strings: Mutex<Strings>,
+}
+
+/// What the sections are, the same on all threads.
+struct Known<'a> {
     website: WebsiteId,
     state: &'a State,
     temporary: &'a TemporaryCodes,
     /// The codes of the visitors of sections without stored ones, by the number of the section; `None` when there are none.
     given: OnceLock<Option<HashMap<usize, Vec<u32>>>>,
-    /// Strings that were met.
-    strings: Mutex<Strings>,
     /// Rows before this time are in no answer.
     hidden_before: i64,
     sources: Vec<Source<'a>>,
@@ -51,13 +56,19 @@ pub(crate) struct StoredSections<'a> {
 
 impl<'a> StoredSections<'a> {
     pub(crate) fn new(state: &'a State, temporary: &'a TemporaryCodes, website: WebsiteId, time: TimeRange) -> Self {
+        let known = Known::new(state, temporary, website, time);
+        Self { known: Arc::new(known), strings: Mutex::default() }
+    }
+}
+
+impl<'a> Known<'a> {
+    fn new(state: &'a State, temporary: &'a TemporaryCodes, website: WebsiteId, time: TimeRange) -> Self {
         let hidden_before = state.hidden_before(website);
         let mut sections = Self {
             website,
             state,
             temporary,
             given: OnceLock::new(),
-            strings: Mutex::default(),
             hidden_before,
             sources: Vec::new(),
             spans: Vec::new(),
@@ -164,7 +175,7 @@ impl<'a> StoredSections<'a> {
         let (mut ids, mut count) = (HashMap::new(), 0);
         for number in (0..self.sources.len()).filter(|&number| !self.has_codes(number)) {
             budget.check()?;
-            let own = self.visitor_ids(number)?;
+            let own = self.ids(number, ColumnId::Visitor)?;
             count += own.len();
             if count > TEMPORARY_CODES_MAX || count * TEMPORARY_CODE_BYTES > budget.memory_bytes() / 2 {
                 return Ok(None);
@@ -178,35 +189,39 @@ impl<'a> StoredSections<'a> {
 
 impl Sections for StoredSections<'_> {
     fn spans(&self) -> &[Span] {
-        &self.spans
+        &self.known.spans
+    }
+
+    fn fork(&self) -> Option<Box<dyn Sections + Send + '_>> {
+        Some(Box::new(Self { known: Arc::clone(&self.known), strings: Mutex::default() }))
     }
 
     fn session_ids(&self, number: usize) -> Result<Vec<u64>, QueryError> {
-        let Some(known) = self.stored_digest(number)? else { return self.ids(number, ColumnId::Session) };
+        let Some(known) = self.known.stored_digest(number)? else { return self.known.ids(number, ColumnId::Session) };
         let mut ids: Vec<u64> = known.digest.open.iter().map(|share| share.session).collect();
-        if !self.is_isolated[number] {
-            match self.near_others(number)? {
+        if !self.known.is_isolated[number] {
+            match self.known.near_others(number)? {
                 Some(near) => ids.extend(near),
-                None => return self.ids(number, ColumnId::Session),
+                None => return self.known.ids(number, ColumnId::Session),
             }
         }
         Ok(ids)
     }
 
     fn visitor_ids(&self, number: usize) -> Result<Vec<u64>, QueryError> {
-        self.ids(number, ColumnId::Visitor)
+        self.known.ids(number, ColumnId::Visitor)
     }
 
     fn codes_below(&self, budget: &Budget) -> Result<Option<u32>, QueryError> {
-        let given = match self.given.get() {
+        let given = match self.known.given.get() {
             Some(given) => given,
             None => {
-                let codes = self.codes_of_rest(budget)?;
-                self.given.get_or_init(|| codes)
+                let codes = self.known.codes_of_rest(budget)?;
+                self.known.given.get_or_init(|| codes)
             }
         };
         let Some(given) = given else { return Ok(None) };
-        let stored = self.sources.iter().map(|source| match source {
+        let stored = self.known.sources.iter().map(|source| match source {
             Source::Group(segment, range) => segment.end_of_codes(range.group),
             Source::Head(..) => 0,
         });
@@ -215,17 +230,17 @@ impl Sections for StoredSections<'_> {
     }
 
     fn visitor_codes(&self, number: usize) -> Result<Vec<u32>, QueryError> {
-        if let Source::Group(segment, range) = &self.sources[number]
+        if let Source::Group(segment, range) = &self.known.sources[number]
             && let Some(codes) = segment.read_codes(range.group)?
         {
             return Ok(codes);
         }
-        let given = self.given.get().and_then(|given| given.as_ref()?.get(&number));
+        let given = self.known.given.get().and_then(|given| given.as_ref()?.get(&number));
         Ok(given.cloned().unwrap_or_default())
     }
 
     fn digest(&self, number: usize) -> Result<Option<SectionDigest>, QueryError> {
-        let known = self.stored_digest(number)?;
+        let known = self.known.stored_digest(number)?;
         Ok(known.map(|known| {
             let StoredDigest { digest, heartbeat_only, open_places } = known;
             SectionDigest { digest, heartbeat_only, open_places }
@@ -233,8 +248,8 @@ impl Sections for StoredSections<'_> {
     }
 
     fn visits(&self, number: usize, needs: VisitNeeds, budget: &Budget) -> Result<Option<Visits>, QueryError> {
-        match &self.sources[number] {
-            Source::Group(segment, range) if range.min_at >= self.hidden_before => {
+        match &self.known.sources[number] {
+            Source::Group(segment, range) if range.min_at >= self.known.hidden_before => {
                 read_visits(segment, range.group, needs, &mut self.strings.lock(), budget)
             }
             Source::Group(..) | Source::Head(..) => Ok(None),
@@ -242,8 +257,8 @@ impl Sections for StoredSections<'_> {
     }
 
     fn columns(&self, number: usize, needs: RowNeeds<'_>, budget: &Budget) -> Result<Option<RowColumns>, QueryError> {
-        match &self.sources[number] {
-            Source::Group(segment, range) if range.min_at >= self.hidden_before => {
+        match &self.known.sources[number] {
+            Source::Group(segment, range) if range.min_at >= self.known.hidden_before => {
                 check_memory(segment, range, needs.columns, budget)?;
                 read_columns(segment, range, needs, &mut self.strings.lock()).map(Some).map_err(damaged)
             }
@@ -257,8 +272,8 @@ impl Sections for StoredSections<'_> {
         dimension: Dimension,
         budget: &Budget,
     ) -> Result<Option<(Vec<u32>, RowColumns)>, QueryError> {
-        match &self.sources[number] {
-            Source::Group(segment, range) if range.min_at >= self.hidden_before => {
+        match &self.known.sources[number] {
+            Source::Group(segment, range) if range.min_at >= self.known.hidden_before => {
                 check_memory(segment, range, ColumnSet::EMPTY.with(dimension), budget)?;
                 let rows = range.start as usize..(range.start + range.rows) as usize;
                 let column = ColumnId::Dimension(dimension);
@@ -273,14 +288,14 @@ impl Sections for StoredSections<'_> {
     }
 
     fn rows(&self, number: usize, columns: ColumnSet, budget: &Budget) -> Result<Section, QueryError> {
-        match &self.sources[number] {
+        match &self.known.sources[number] {
             Source::Group(segment, range) => {
                 check_memory(segment, range, columns, budget)?;
-                read_group(segment, range, columns, &mut self.strings.lock(), self.hidden_before).map_err(damaged)
+                read_group(segment, range, columns, &mut self.strings.lock(), self.known.hidden_before).map_err(damaged)
             }
             Source::Head(generation, rows, _) => {
                 budget.check_memory(rows * ROW_BYTES)?;
-                Ok(read_head(generation, self.website, *rows, columns, self.hidden_before))
+                Ok(read_head(generation, self.known.website, *rows, columns, self.known.hidden_before))
             }
         }
     }
@@ -301,6 +316,22 @@ fn check_memory(segment: &Segment, range: &SiteRange, columns: ColumnSet, budget
     budget.check_memory(bytes)
 }
 
+/// About what a session takes with what is needed of it.
+fn visit_bytes(needs: VisitNeeds) -> usize {
+    let has_counts = needs.counts || needs.metrics || needs.times || needs.columns.contains(Dimension::Path);
+    let of_needs = [
+        (needs.sessions, 4),
+        (needs.session_ids, 16),
+        (needs.visitor_ids, 16),
+        (has_counts, 8),
+        (needs.metrics, 24),
+        (needs.starts, 8),
+        (needs.times, 24),
+    ];
+    let lists: usize = of_needs.iter().filter(|(is_needed, _)| *is_needed).map(|(_, bytes)| bytes).sum();
+    UNPACKING_BYTES + 4 + lists + 8 * needs.columns.iter().count()
+}
+
 /// The sessions of row group `group`, when they stand in the file with `columns` and there is memory for them: for the rows there may
 /// be.
 fn read_visits(
@@ -317,7 +348,7 @@ fn read_visits(
     budget.check_memory(string_bytes)?;
     let made = segment.with_visits(group, |visits| {
         let event_bytes = if needs.events { segment.group_rows(group) * size_of::<u32>() } else { 0 };
-        let bytes = visits.len().saturating_mul(VISIT_BYTES).saturating_add(string_bytes + event_bytes);
+        let bytes = visits.len().saturating_mul(visit_bytes(needs)).saturating_add(string_bytes + event_bytes);
         if budget.check_memory(bytes).is_err() {
             return Ok(None);
         }

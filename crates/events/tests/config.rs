@@ -38,6 +38,8 @@ fn a_value_that_would_hang_is_named() {
     assert_eq!(refused(|config| config.seal_rows = u64::MAX), "head_rows_max");
     assert_eq!(refused(|config| config.seal_bytes = 0), "seal_bytes");
     assert_eq!(refused(|config| config.seal_age_ms = -1), "seal_age_ms");
+    assert_eq!(refused(|config| config.query_threads = 0), "query_threads");
+    assert_eq!(refused(|config| config.query_thread_rows = 0), "query_thread_rows");
     assert_eq!(refused(|config| config.group_rows = 0), "group_rows");
     assert_eq!(refused(|config| config.group_rows = usize::MAX), "group_rows");
     assert_eq!(refused(|config| config.group_bytes = 0), "group_bytes");

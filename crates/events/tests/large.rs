@@ -106,8 +106,13 @@ fn many_rows_and_many_websites_are_counted_exactly_in_head_segments_and_merged()
     check(&store, &big);
     drop(store);
     // From digests and one row group at a time, then from all rows in memory.
-    let by_section = config().with(|config| config.scan_rows_max = 0);
-    check(&EmbeddedStore::open(by_section, Arc::new(SystemClock)).unwrap(), &big);
+    for query_threads in [1, 3] {
+        let by_section = config().with(|config| {
+            config.scan_rows_max = 0;
+            (config.query_threads, config.query_thread_rows) = (query_threads, 1);
+        });
+        check(&EmbeddedStore::open(by_section, Arc::new(SystemClock)).unwrap(), &big);
+    }
     let store = EmbeddedStore::open(config(), Arc::new(SystemClock)).unwrap();
     check(&store, &big);
 

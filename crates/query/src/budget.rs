@@ -14,7 +14,16 @@ pub trait GiveWay: fmt::Debug + Send + Sync {
     /// Returns when the query may go on. It may take some tens of milliseconds, and counts for the time of the query. Called at each look,
     /// some tens of microseconds after the last one, on the thread that computes; gives up the core, if somebody shall have it.
     fn give_way(&self);
+
+    /// Does `work`, a part of the query, on this thread, which is not the one that began the query: of the threads of a query each is counted
+    /// by itself. `work` looks at the budget as the query does.
+    fn help(&self, work: &mut dyn FnMut()) {
+        work();
+    }
 }
+
+/// With less memory for each thread there are fewer: a row group has to fit beside what is counted.
+const THREAD_BYTES: usize = 16 << 20;
 
 /// A limit on time and memory, and a way to cancel. Cloning shares the cancellation.
 ///
@@ -37,6 +46,8 @@ pub trait GiveWay: fmt::Debug + Send + Sync {
 pub struct Budget {
     deadline: Option<Instant>,
     memory_bytes: usize,
+    /// On so many threads it may be computed, and so many rows there must be for each.
+    threads: (usize, usize),
     /// What was taken before, by other parts of the query.
     taken_bytes: usize,
     /// Of the memory that queries share.
@@ -70,6 +81,7 @@ impl Budget {
         Self {
             deadline: None,
             memory_bytes: usize::MAX,
+            threads: (1, usize::MAX),
             taken_bytes: 0,
             holding: None,
             cancelled: Arc::default(),
@@ -88,6 +100,45 @@ impl Budget {
     #[must_use]
     pub fn reporting_to(self, progress: Arc<Progress>) -> Self {
         Self { progress: Some(progress), ..self }
+    }
+
+    /// The same; a question over sections is answered on up to `threads` threads, which end with it, of which each has at least `rows` rows,
+    /// while it may hold more memory than others. Without this it is one thread.
+    #[must_use]
+    pub fn on_threads(self, threads: usize, rows: usize) -> Self {
+        Self { threads: (threads, rows), ..self }
+    }
+
+    /// On how many threads a question about `rows` rows may be computed just now: on one when another query holds much memory.
+    pub(crate) fn threads_for(&self, rows: usize) -> usize {
+        let may_hold_much = |holding: &Arc<Holding>| holding.become_large(&|| self.check_time(), false).is_ok();
+        let (most, rows_of_thread) = self.threads;
+        let threads = most.min(rows / rows_of_thread.max(1)).min(self.memory_bytes / THREAD_BYTES);
+        if threads > 1 && self.holding.as_ref().is_none_or(may_hold_much) { threads } else { 1 }
+    }
+
+    /// The memory in `count` equal shares, for the threads of a query that has got several: none of them waits for memory, and each is
+    /// computed on one thread.
+    pub(crate) fn shares(&self, count: usize) -> Vec<Self> {
+        let holding = self.holding.as_ref();
+        let share = |holding: Option<Arc<Holding>>, taken_bytes: usize| Self {
+            memory_bytes: self.memory_bytes / count,
+            threads: (1, usize::MAX),
+            taken_bytes,
+            holding,
+            ..self.clone()
+        };
+        let first = share(holding.cloned(), self.taken_bytes);
+        let others = (1..count).map(|_| share(holding.map(|holding| Arc::new(holding.beside())), 0));
+        std::iter::once(first).chain(others).collect()
+    }
+
+    /// Does `work`, a part of the query, on this thread, which helps the one that began it.
+    pub(crate) fn help(&self, work: &mut dyn FnMut()) {
+        match &self.way {
+            Some(way) => way.help(work),
+            None => work(),
+        }
     }
 
     /// The same; what it does is a part of something that is counted already.
@@ -233,6 +284,28 @@ mod tests {
         budget.check().unwrap();
         budget.after(1).check().unwrap();
         assert_eq!(asked.0.load(Ordering::Relaxed), 2);
+    }
+
+    /// What shares hold is counted together. Sabotage: let each have all, let one wait for the other, or take no look at what others hold.
+    #[test]
+    fn shares_hold_no_more_than_the_whole() {
+        let pool = Arc::new(MemoryPool::new(8 * THREAD_BYTES));
+        let [query, other] = [(); 2].map(|()| Budget::sharing(Duration::from_secs(3_600), &pool).on_threads(2, 1_000));
+        query.check_memory(THREAD_BYTES).unwrap();
+        assert_eq!((query.threads_for(1_999), query.threads_for(2_000), query.threads_for(9_000)), (1, 2, 2));
+        assert_eq!(query.after(6 * THREAD_BYTES + 1).threads_for(9_000), 1, "there is not enough for two");
+        let shares = query.after(2 * THREAD_BYTES).shares(2);
+        for share in &shares {
+            assert_eq!(share.check_memory(3 * THREAD_BYTES + 1), Err(QueryError::MemoryExceeded));
+            share.check_memory(3 * THREAD_BYTES).unwrap();
+            assert_eq!(share.threads_for(9_000), 1);
+        }
+        assert_eq!(pool.spare_bytes(), 0);
+        assert_eq!(other.threads_for(9_000), 1, "another holds much");
+        drop(shares);
+        assert_eq!(pool.spare_bytes(), 3 * THREAD_BYTES, "the first share was the query's own");
+        drop(query);
+        assert_eq!((pool.spare_bytes(), other.threads_for(9_000)), (8 * THREAD_BYTES, 2));
     }
 
     #[test]

@@ -61,6 +61,11 @@ impl Holding {
         Self { pool, bytes: AtomicUsize::new(0), is_large: AtomicBool::new(is_privileged), is_privileged }
     }
 
+    /// For another thread of the same query, which may hold more than others.
+    pub(crate) fn beside(&self) -> Self {
+        Self::new(Arc::clone(&self.pool), true)
+    }
+
     pub(crate) fn pool(&self) -> &MemoryPool {
         &self.pool
     }
@@ -76,7 +81,7 @@ impl Holding {
         if bytes > self.pool.bytes / SMALL {
             self.become_large(go_on, may_wait)?;
         }
-        // A query runs on one thread.
+        // One thread holds this: others of the query have their own.
         let before = self.bytes.fetch_max(bytes, Ordering::Relaxed);
         self.pool.taken.fetch_add(bytes.saturating_sub(before), Ordering::Relaxed);
         Ok(())

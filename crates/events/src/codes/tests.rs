@@ -67,6 +67,7 @@ fn open_with(dir: &Path, merge_fan_in: usize, faults: &Arc<Failing>) -> Embedded
     let config = EmbeddedConfig::new(dir).with(|config| {
         config.group_rows = 32;
         config.scan_rows_max = 0;
+        (config.query_threads, config.query_thread_rows) = (3, 1);
         config.merge_fan_in = merge_fan_in;
     });
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));

@@ -186,6 +186,12 @@ impl GroupTable {
         }
     }
 
+    /// The group here of each group of a table of another thread.
+    fn groups_of(&mut self, other: &Self) -> Vec<u32> {
+        // Both tables count the groups of the same parts, so there is none that this one leaves out.
+        (0..other.keys.len() as u32).map(|group| self.group(other.texts(group)).unwrap_or(NONE)).collect()
+    }
+
     /// Counts what `other` counts of other visitors.
     fn merge(&mut self, other: Self) {
         for group in 0..other.keys.len() as u32 {
@@ -220,6 +226,11 @@ impl GroupTable {
             timed_pageviews: totals.timed_pageviews,
         }
     }
+}
+
+/// Which groups of the first table those of another thread's are. All are the same where nothing is counted by group.
+pub(super) fn groups_of(first: &mut Option<GroupTable>, other: &Option<GroupTable>) -> Option<Vec<u32>> {
+    first.as_mut().zip(other.as_ref()).map(|(first, other)| first.groups_of(other))
 }
 
 impl Long<'_> {
@@ -269,12 +280,12 @@ impl Long<'_> {
         let mut table = GroupTable::new(parts.clone(), group_by.and.is_some());
         let mut visitors = 0;
         self.in_parts(|part| {
-            let mut own = GroupTable::new(parts.clone(), group_by.and.is_some());
-            visitors += self.count_groups(part, group_by, Some(&mut own), answer_bytes + table.bytes())?;
-            if table.keys.is_empty() {
-                table = own;
-            } else {
-                table.merge(own);
+            let (own, more) = self.count_groups(part, group_by, Some(parts.clone()), answer_bytes + table.bytes())?;
+            visitors += more;
+            match own {
+                Some(own) if table.keys.is_empty() => table = own,
+                Some(own) => table.merge(own),
+                None => {}
             }
             // What both took together was looked at.
             self.held.groups.set(answer_bytes + table.bytes());
@@ -301,7 +312,7 @@ impl Long<'_> {
     fn visitors_of_all(&self, group_by: &GroupBy) -> Result<u64, QueryError> {
         let mut visitors = 0;
         self.in_parts(|part| {
-            visitors += self.count_groups(part, group_by, None, 0)?;
+            visitors += self.count_groups(part, group_by, None, 0)?.1;
             Ok(part.parts.end)
         })?;
         Ok(visitors)
@@ -323,15 +334,15 @@ impl Long<'_> {
         self.hold(&self.held.groups, bytes)
     }
 
-    /// Counts what the visitors of `part` do for each group of `table`, and tells how many visitors there are in any of them;
-    /// without a table, in any group.
+    /// Counts what the visitors of `part` do for each group of the parts `groups`, and how many visitors there are in any of them; without
+    /// parts, in any group, and no group by itself.
     fn count_groups(
         &self,
         part: &Part,
         group_by: &GroupBy,
-        mut table: Option<&mut GroupTable>,
+        groups: Option<Range<u32>>,
         other_bytes: usize,
-    ) -> Result<u64, QueryError> {
+    ) -> Result<(Option<GroupTable>, u64), QueryError> {
         // It is worth it when most visitors need no code, or when a visitor has many groups.
         let is_of_events = group_by.field.level() == FilterLevel::Event;
         if self.counts_distinct
@@ -339,29 +350,42 @@ impl Long<'_> {
         {
             self.find_shared()?;
         }
-        let visit = |piece: &Piece<'_>, pairs: &mut DistinctPairs, is_first_pass: bool| {
+        let visit = |long: &Long<'_>,
+                     piece: &Piece<'_>,
+                     table: &mut Option<GroupTable>,
+                     pairs: &mut DistinctPairs,
+                     is_first_pass: bool| {
             match piece {
-                Piece::Rows(rows) => self.with_scan(rows, |scan| {
+                Piece::Rows(rows) => long.with_scan(rows, |scan| {
                     let roles = Roles { codes: rows.codes, is_first_pass };
-                    self.count_rows(scan, rows, group_by, table.as_deref_mut(), pairs, &roles)
+                    long.count_rows(scan, rows, group_by, table.as_mut(), pairs, &roles)
                 })?,
                 Piece::Visits(visits) => {
                     let roles = Roles { codes: visits.codes, is_first_pass };
-                    self.count_visits(visits, group_by, table.as_deref_mut(), pairs, &roles)?;
+                    long.count_visits(visits, group_by, table.as_mut(), pairs, &roles)?;
                 }
             }
-            self.hold_groups(other_bytes + table.as_ref().map_or(0, |table| table.bytes()))
+            long.hold_groups(other_bytes + table.as_ref().map_or(0, GroupTable::bytes))
         };
-        let pairs = match ByColumns::new(&self.query.filter, group_by) {
-            Some(asked) => self.in_column_passes(part, &asked, table.as_deref_mut(), other_bytes)?,
-            None => self.in_passes(part, visit, |_, _| false)?,
-        };
-        if let Some(table) = table {
-            for (totals, group) in table.totals.iter_mut().zip(0..) {
-                totals.metrics.visitors = pairs.of_group(group);
-            }
-        }
-        Ok(pairs.total())
+        self.on_one_if_need_be(|threads| {
+            let table = || groups.clone().map(|groups| GroupTable::new(groups, group_by.and.is_some()));
+            let tables: Vec<Option<GroupTable>> = (0..threads.get()).map(|_| table()).collect();
+            let (tables, pairs) = match ByColumns::new(&self.query.filter, group_by) {
+                Some(asked) => self.in_column_passes(part, &asked, tables, other_bytes)?,
+                None => self.in_passes(part, tables, visit, groups_of, |_, _| false)?,
+            };
+            let table = tables.into_iter().flatten().reduce(|mut table, other| {
+                table.merge(other);
+                table
+            });
+            let table = table.map(|mut table| {
+                for (totals, group) in table.totals.iter_mut().zip(0..) {
+                    totals.metrics.visitors = pairs.of_group(group);
+                }
+                table
+            });
+            Ok((table, pairs.total()))
+        })
     }
 
     fn count_rows(

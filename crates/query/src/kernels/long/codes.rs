@@ -5,13 +5,14 @@
 //! of the visitors at a time.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::distinct::{NONE, Pairs, for_each_group};
 use super::super::work::{Bits, Work};
 use super::Section;
 use super::pairs::{DistinctPairs, PARTS, SharedVisitors, part_of, spread};
+use super::threads::Queue;
 use super::walk::{IdMap, Long, is_everyone};
 use crate::{Condition, QueryError};
 
@@ -25,7 +26,7 @@ pub(in crate::kernels) struct Part {
     /// Their ids, or the codes where there are codes, are in these parts.
     pub(super) parts: Range<usize>,
     /// The codes that were given to ids; `None` where sections have codes, or nobody asks for them.
-    given: Option<RefCell<IdMap<u32>>>,
+    given: Option<Mutex<IdMap<u32>>>,
     conditions: Vec<Condition>,
     /// By condition, whom it chooses, by code.
     pub(super) chosen: Vec<Bits>,
@@ -69,8 +70,12 @@ impl Part {
         self.chosen.iter().map(Bits::bytes).sum()
     }
 
+    fn given(&self) -> Option<MutexGuard<'_, IdMap<u32>>> {
+        self.given.as_ref().map(|given| given.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn bytes_of_codes(&self) -> usize {
-        let entries = self.given.as_ref().map_or(0, |given| given.borrow().capacity());
+        let entries = self.given().map_or(0, |given| given.capacity());
         entries * (size_of::<(u64, u32)>() + 1)
     }
 }
@@ -137,7 +142,7 @@ impl Long<'_> {
                     && part.conditions.is_empty()
                     && let Some(shared) = self.shared.get() =>
             {
-                let split = self.split_visitors.borrow();
+                let split = self.split_visitors();
                 let is_alone = |code: u32| !shared.may_be_shared(code.into()) && !split.contains(&code.into());
                 Ok(codes.iter().map(|&code| if is_alone(code) { ALONE } else { code }).collect())
             }
@@ -150,7 +155,7 @@ impl Long<'_> {
     pub(super) fn codes_of_keys(&self, keys: impl Iterator<Item = u64>, part: &Part) -> Result<Vec<u32>, QueryError> {
         let is_everyone = is_everyone(&part.parts);
         let has_codes = self.stored_below.is_some();
-        let mut given = part.given.as_ref().map(RefCell::borrow_mut);
+        let mut given = part.given();
         let code = |key: u64| {
             if !is_everyone && !part.parts.contains(&part_of(spread(key))) {
                 return NOT_COUNTED;
@@ -175,7 +180,7 @@ impl Long<'_> {
 
     /// Whether all that there is of the visitor with this key is in one piece, as far as is known.
     fn is_alone(&self, key: u64) -> bool {
-        self.is_in_one_section(key) && !self.split_visitors.borrow().contains(&key)
+        self.is_in_one_section(key) && !self.split_visitors().contains(&key)
     }
 
     /// Whether the visitor with this key is in one section only, as far as is known.
@@ -197,25 +202,41 @@ impl Long<'_> {
         if self.shared.get().is_some() {
             return Ok(false);
         }
-        let mut shared = match self.stored_below {
+        let shared = match self.stored_below {
             Some(below) => SharedVisitors::of_codes(below),
             None => SharedVisitors::of_ids(self.rows_of_all() / 2, self.may_hold / 5),
         };
-        if self.held.total() + shared.bytes() > self.may_hold {
+        let threads = self.threads().get();
+        if self.held.total() + shared.bytes() * threads > self.may_hold {
             return Ok(false);
         }
-        self.hold(&self.held.shared, shared.bytes())?;
+        self.hold(&self.held.shared, shared.bytes() * threads)?;
         self.budget.expect_parts(self.by_time.len() as u64);
         let is_told_by_visits = self.is_told_by_visits();
-        for &number in &self.by_time {
-            self.budget.check()?;
-            match self.stored_below {
-                _ if is_told_by_visits => self.share_by_visits(number, &mut shared)?,
-                Some(_) => shared.add(self.source.visitor_codes(number)?.into_iter().map(u64::from)),
-                None => shared.add(self.source.visitor_ids(number)?.into_iter()),
-            }
-            self.budget.part_done();
+        let queue = Queue::new(&self.by_time, self.source.spans(), false);
+        let mut parts = vec![shared];
+        if let Some(below) = self.stored_below {
+            parts.extend((1..threads).map(|_| SharedVisitors::of_codes(below)));
         }
+        let share = |long: &Long<'_>, shared: &mut SharedVisitors| {
+            while let Some(number) = queue.take() {
+                long.budget.check()?;
+                match long.stored_below {
+                    _ if is_told_by_visits => long.share_by_visits(number, shared)?,
+                    Some(_) => shared.add(long.source.visitor_codes(number)?.into_iter().map(u64::from)),
+                    None => shared.add(long.source.visitor_ids(number)?.into_iter()),
+                }
+                long.budget.part_done();
+            }
+            Ok(())
+        };
+        let parts = self.on_threads(parts, |long, mut shared| {
+            share(long, &mut shared).inspect_err(|_| queue.stop())?;
+            Ok(shared)
+        })?;
+        let shared = parts.into_iter().reduce(|shared, other| shared.with(&other));
+        let Some(shared) = shared.map(Arc::new) else { return Ok(false) };
+        self.hold(&self.held.shared, shared.bytes())?;
         self.shared.get_or_init(|| shared);
         Ok(true)
     }

@@ -12,9 +12,10 @@ use super::super::distinct::NONE;
 use super::super::pageviews::PAGEVIEW;
 use super::super::select::{RowsOf, Test, column};
 use super::super::work::{Bits, Work};
-use super::breakdown::GroupTable;
+use super::breakdown::{GroupTable, groups_of};
 use super::codes::{ALONE, NOT_COUNTED, Part};
 use super::pairs::DistinctPairs;
+use super::threads::Queue;
 use super::walk::{IdMap, Long, codes_of};
 use super::{RowColumns, RowNeeds, Section, VisitNeeds, Visits};
 use crate::matching::Matcher;
@@ -225,47 +226,81 @@ struct Asked {
 }
 
 impl Long<'_> {
-    /// Counts the rows of all sections for `group_by`, and adds pairs.
+    /// Counts the rows of all sections, on as many threads as there are `tables`, and gives these and the pairs.
     pub(super) fn in_column_passes(
         &self,
         part: &Part,
         asked: &ByColumns<'_>,
-        mut table: Option<&mut GroupTable>,
+        mut tables: Vec<Option<GroupTable>>,
         other_bytes: usize,
-    ) -> Result<DistinctPairs, QueryError> {
-        let mut pairs = DistinctPairs::new(self.codes_below());
+    ) -> Result<(Vec<Option<GroupTable>>, DistinctPairs), QueryError> {
+        let mut pairs: Vec<DistinctPairs> = tables.iter().map(|_| DistinctPairs::new(self.codes_below())).collect();
         let mut is_first_pass = true;
         loop {
-            let mut waiting = Waiting::default();
+            let queue = Queue::new(&self.by_time, self.source.spans(), false);
             self.budget.expect_parts(self.by_time.len() as u64);
-            for &number in &self.by_time {
-                self.budget.check()?;
-                if self.is_asked(number, asked) {
-                    let counts = (&mut pairs, &mut waiting);
-                    match self.visits_with_events(number, asked)? {
-                        Some(visits) => {
-                            let section = (number, &visits);
-                            self.count_events_of(part, section, asked, &mut table, counts, is_first_pass)?;
-                        }
-                        None => {
-                            let section = self.asked(number, asked)?;
-                            self.count_asked(part, &section, asked, &mut table, counts, is_first_pass)?;
-                        }
+            let inputs =
+                tables.into_iter().zip(pairs).map(|(table, pairs)| (table, pairs, Waiting::default())).collect();
+            let counted = self.on_threads(inputs, |long, mut counts| {
+                let mut count = || {
+                    while let Some(number) = queue.take() {
+                        long.count_section(part, (number, asked), &mut counts, is_first_pass, other_bytes)?;
                     }
-                }
-                self.hold_groups(other_bytes + table.as_ref().map_or(0, |table| table.bytes()))?;
-                self.hold(&self.held.sessions, self.split_bytes() + waiting.bytes())?;
-                self.fit(&mut pairs, |_| false)?;
-                self.budget.part_done();
+                    Ok(())
+                };
+                count().inspect_err(|_| queue.stop())?;
+                Ok(counts)
+            })?;
+            let mut all_waiting = Waiting::default();
+            (tables, pairs) = (Vec::new(), Vec::new());
+            let mut groups = Vec::new();
+            for (table, of_thread, waiting) in counted {
+                let own = tables.first_mut().map(|first| groups_of(first, &table));
+                all_waiting.absorb(waiting, own.as_ref().and_then(Option::as_deref));
+                groups.extend(own);
+                tables.push(table);
+                pairs.push(of_thread);
             }
-            waiting.finish(asked, &mut table, &mut pairs, is_first_pass);
-            self.fit(&mut pairs, |_| false)?;
+            self.hold(&self.held.sessions, self.split_bytes() + all_waiting.bytes())?;
+            all_waiting.finish(asked, &mut tables[0].as_mut(), &mut pairs[0], is_first_pass);
+            if let [pairs] = &mut pairs[..] {
+                self.fit(pairs, |_| false)?;
+            }
             self.hold(&self.held.sessions, self.split_bytes())?;
             is_first_pass = false;
-            if !pairs.next_pass(self.budget)? {
-                return Ok(pairs);
+            if !DistinctPairs::next_pass_of(&mut pairs, &groups, self.budget)? {
+                return Ok((tables, pairs.swap_remove(0)));
             }
         }
+    }
+
+    /// Counts a section on one of the threads.
+    fn count_section(
+        &self,
+        part: &Part,
+        (number, asked): (usize, &ByColumns<'_>),
+        (table, pairs, waiting): &mut (Option<GroupTable>, DistinctPairs, Waiting),
+        is_first_pass: bool,
+        other_bytes: usize,
+    ) -> Result<(), QueryError> {
+        self.budget.check()?;
+        if self.is_asked(number, asked) {
+            let (table, counts) = (&mut table.as_mut(), (&mut *pairs, &mut *waiting));
+            match self.visits_with_events(number, asked)? {
+                Some(visits) => {
+                    self.count_events_of(part, (number, &visits), asked, table, counts, is_first_pass)?;
+                }
+                None => {
+                    let section = self.asked(number, asked)?;
+                    self.count_asked(part, &section, asked, table, counts, is_first_pass)?;
+                }
+            }
+        }
+        self.hold_groups(other_bytes + table.as_ref().map_or(0, GroupTable::bytes))?;
+        self.hold(&self.held.sessions, self.split_bytes() + waiting.bytes())?;
+        self.fit(pairs, |_| false)?;
+        self.budget.part_done();
+        Ok(())
     }
 
     /// Whether a section has rows that may count, or the first event of a session that goes on elsewhere.
@@ -471,7 +506,7 @@ impl Long<'_> {
             return Ok(());
         }
         let keys = self.keys(*number, &rows.section)?;
-        let mut split_visitors = self.split_visitors.borrow_mut();
+        let mut split_visitors = self.split_visitors_to_change();
         for (_, &visitor) in rows.session.iter().zip(&rows.visitor).filter(|(session, _)| waits(**session)) {
             split_visitors.insert(keys.of(visitor));
         }
@@ -649,6 +684,13 @@ impl Waiting {
     /// Adds what a section has of a session: its first event there, the section, and which conditions its values pass.
     pub(super) fn add_session(&mut self, id: u64, own: (i64, usize, u32)) {
         self.sessions.entry(id).and_modify(|known| *known = own.min(*known)).or_insert(own);
+    }
+
+    /// Takes what waits on another thread, whose groups have these numbers; the same without.
+    fn absorb(&mut self, other: Self, groups: Option<&[u32]>) {
+        other.sessions.into_iter().for_each(|(id, own)| self.add_session(id, own));
+        let group_of = |group: u32| groups.map_or(group, |groups| groups[group as usize]);
+        self.rows.extend(other.rows.into_iter().map(|row| WaitingRow { group: group_of(row.group), ..row }));
     }
 
     fn bytes(&self) -> usize {

@@ -284,7 +284,7 @@ impl Long<'_> {
         let keys = self.keys(number, &visits.section)?;
         let mut waits = work.bits(count)?;
         if asked.asks_of_sessions() {
-            let mut split_visitors = self.split_visitors.borrow_mut();
+            let mut split_visitors = self.split_visitors_to_change();
             for visit in split.iter().filter(|visit| (visit.position as usize) < count) {
                 let bit = |(passing, bit): (&Bits, u32)| u32::from(passing.contains(visit.position)) << bit;
                 let passes = conditions.iter().zip(0..).map(bit).sum();

@@ -12,6 +12,7 @@ use super::super::select::Scan;
 use super::super::work::{Bits, Work};
 use super::codes::{ALONE, NOT_COUNTED, Part, Roles};
 use super::pairs::{DistinctPairs, part_of, spread};
+use super::threads::Queue;
 use super::walk::{IdMap, IdSet, Long, Piece};
 use crate::answer::ColumnWriter;
 use crate::needs::columns_needed;
@@ -39,10 +40,11 @@ const RECORD_BYTES: usize = size_of::<VisitorRecord>() + 256;
 impl Long<'_> {
     /// How many visitors of `part` are live.
     pub(super) fn live(&self, part: &Part) -> Result<u64, QueryError> {
+        let filter = &self.query.filter;
         self.count_sets(part, |scan| {
-            let mut live = match self.query.filter == Filter::default() {
+            let mut live = match *filter == Filter::default() {
                 true => scan.live_visitors(None)?,
-                false => scan.live_visitors(Some(&scan.compile(&self.query.filter)?))?,
+                false => scan.live_visitors(Some(&scan.compile(filter)?))?,
             };
             if let Some(visitors) = scan.visitors_in_parts()? {
                 live.intersect(&visitors);
@@ -53,7 +55,8 @@ impl Long<'_> {
     }
 
     pub(super) fn funnel(&self, part: &Part, steps: &[Filter]) -> Result<FunnelCounts, QueryError> {
-        let mut counts = self.count_sets(part, |scan| scan.steps_taken(&self.query.filter, steps))?;
+        let filter = &self.query.filter;
+        let mut counts = self.count_sets(part, |scan| scan.steps_taken(filter, steps))?;
         counts.resize(steps.len(), (0, 0));
         let (visitors, sessions) = counts.into_iter().unzip();
         Ok(FunnelCounts { visitors, sessions })
@@ -63,24 +66,32 @@ impl Long<'_> {
     fn count_sets(
         &self,
         part: &Part,
-        sets: impl Fn(&Scan<'_>) -> Result<Vec<(u64, Bits)>, QueryError>,
+        sets: impl Fn(&Scan<'_>) -> Result<Vec<(u64, Bits)>, QueryError> + Sync,
     ) -> Result<Vec<(u64, u64)>, QueryError> {
-        let mut sums: Vec<u64> = Vec::new();
-        let visit = |piece: &Piece<'_>, pairs: &mut DistinctPairs, is_first_pass: bool| {
+        let visit = |long: &Long<'_>,
+                     piece: &Piece<'_>,
+                     sums: &mut Vec<u64>,
+                     pairs: &mut DistinctPairs,
+                     is_first_pass: bool| {
             let rows = piece.rows()?;
-            self.with_scan(rows, |scan| {
+            long.with_scan(rows, |scan| {
                 let roles = Roles { codes: rows.codes, is_first_pass };
                 let found = sets(scan)?;
                 sums.resize(found.len(), 0);
-                for ((number, (sum, visitors)), total) in (0..).zip(found).zip(&mut sums) {
+                for ((number, (sum, visitors)), total) in (0..).zip(found).zip(sums) {
                     *total += if is_first_pass { sum } else { 0 };
                     roles.add_set(pairs, &visitors, number);
                 }
                 Ok(())
             })
         };
-        let pairs = self.in_passes(part, visit, |_, _| false)?;
-        Ok(sums.into_iter().zip(0..).map(|(sum, group)| (pairs.of_group(group), sum)).collect())
+        self.on_one_if_need_be(|threads| {
+            let (sums, pairs) =
+                self.in_passes(part, vec![Vec::new(); threads.get()], visit, |_, _| None, |_, _| false)?;
+            let count = sums.iter().map(Vec::len).max().unwrap_or(0);
+            let sum = |number: usize| sums.iter().filter_map(|sums| sums.get(number)).sum();
+            Ok((0..count).zip(0..).map(|(number, group)| (pairs.of_group(group), sum(number))).collect())
+        })
     }
 
     /// How many visitors of `part` are new in each of `buckets`.
@@ -126,33 +137,68 @@ impl Long<'_> {
         slice: Range<u32>,
         from: u32,
     ) -> Result<Firsts<N>, QueryError> {
-        let mut firsts = Firsts::new(from, slice);
-        let hold = |firsts: &mut Firsts<N>| {
-            firsts.fit(self.may_hold.saturating_sub(self.held.total() - self.held.pairs.get()))?;
-            self.hold(&self.held.pairs, firsts.bytes())
-        };
         // Of rows so far before the range that no session of them reaches it, the visitors are enough.
         let spans = self.source.spans();
         let early = self.query.range.from.plus_millis(-SESSION_MAX_MS).as_millis();
-        let mut numbers = Vec::new();
+        let (mut numbers, mut before) = (Vec::new(), Vec::new());
         for &number in &self.by_time {
-            let digest = if spans[number].max_at < early { self.source.digest(number)? } else { None };
-            let Some(known) = digest else {
-                numbers.push(number);
-                continue;
-            };
+            match spans[number].max_at < early && self.source.digest(number)?.is_some() {
+                true => before.push(number),
+                false => numbers.push(number),
+            }
+        }
+        self.on_one_if_need_be(|threads| {
+            let queues = [&before, &numbers].map(|numbers| Queue::new(numbers, spans, false));
+            self.budget.expect_parts(numbers.len() as u64);
+            let firsts = (0..threads.get()).map(|_| Firsts::new(from, slice.clone())).collect();
+            let found = self.on_threads(firsts, |long, mut firsts| {
+                let found = long.add_early(part, &queues[0], &mut firsts);
+                let found = found.and_then(|()| long.add_firsts(part, inside, &queues[1], &mut firsts));
+                found.inspect_err(|_| queues.iter().for_each(Queue::stop))?;
+                Ok(firsts)
+            })?;
+            let found = found.into_iter().reduce(Firsts::with);
+            found.ok_or_else(|| QueryError::damaged("nobody counted new visitors"))
+        })
+    }
+
+    /// Makes the numbers take less when they take too much.
+    fn hold_firsts<N: BucketNumber>(&self, firsts: &mut Firsts<N>) -> Result<(), QueryError> {
+        firsts.fit(self.may_hold.saturating_sub(self.held.total() - self.held.pairs.get()))?;
+        self.hold(&self.held.pairs, firsts.bytes())
+    }
+
+    /// Adds who was there in sections before the range.
+    fn add_early<N: BucketNumber>(
+        &self,
+        part: &Part,
+        queue: &Queue<'_>,
+        firsts: &mut Firsts<N>,
+    ) -> Result<(), QueryError> {
+        while let Some(number) = queue.take() {
             self.budget.check()?;
+            let known = self.source.digest(number)?.unwrap_or_default();
             let mut heartbeat_only = known.heartbeat_only.into_iter().peekable();
             for (visitor, code) in (0..).zip(self.codes_of_section(number, part)?) {
                 if heartbeat_only.next_if_eq(&visitor).is_none() {
                     firsts.add(code, Some(N::of(0)));
                 }
             }
-            hold(&mut firsts)?;
+            self.hold_firsts(firsts)?;
         }
-        self.walk(
-            &numbers,
-            false,
+        Ok(())
+    }
+
+    /// Adds those who come first in sections, or later.
+    fn add_firsts<N: BucketNumber>(
+        &self,
+        part: &Part,
+        inside: &[TimeRange],
+        queue: &Queue<'_>,
+        firsts: &mut Firsts<N>,
+    ) -> Result<(), QueryError> {
+        self.walk_queue(
+            queue,
             part,
             columns_needed(self.query),
             &mut |piece| {
@@ -205,11 +251,10 @@ impl Long<'_> {
                         }
                     }
                 }
-                hold(&mut firsts)
+                self.hold_firsts(firsts)
             },
             &mut |_| Ok(ControlFlow::Continue(())),
-        )?;
-        Ok(firsts)
+        )
     }
 
     /// The first `wanted` visitors after a place in the list, and one more, in any order: of those in a range of parts that begins
@@ -450,7 +495,7 @@ impl Long<'_> {
 }
 
 /// A number of [`Firsts`]: of few buckets a byte, so that those of all visitors stay in the cache.
-trait BucketNumber: Copy + Ord + Into<u16> {
+trait BucketNumber: Copy + Ord + Into<u16> + Send {
     /// As many buckets have numbers.
     const BUCKETS: usize;
     /// Stands for nothing yet. Odd, as the numbers are of buckets without a chosen event.
@@ -556,6 +601,20 @@ impl<N: BucketNumber> Firsts<N> {
             self.codes.end = self.codes.start + self.numbers.len() as u32;
         }
         Ok(())
+    }
+
+    /// The same with what another thread found of the same buckets.
+    fn with(mut self, other: Self) -> Self {
+        // Both have all codes below the lesser end.
+        self.codes.end = self.codes.end.min(other.codes.end);
+        self.end = self.end.max(other.end);
+        let (mut own, mut more) = (self.numbers, other.numbers);
+        if own.len() < more.len() {
+            std::mem::swap(&mut own, &mut more);
+        }
+        own.iter_mut().zip(more).for_each(|(own, more)| *own = more.min(*own));
+        own.truncate((self.codes.end - self.codes.start) as usize);
+        Self { numbers: own, ..self }
     }
 
     /// Adds who is new to the counts of the buckets.

@@ -16,6 +16,7 @@ mod pairs;
 mod section;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod totals;
 mod visits;
 mod walk;
@@ -62,7 +63,8 @@ fn answer_holding(
     match &query.question {
         Question::Overview | Question::Series { .. } => {
             if query.filter == Filter::default() {
-                match Unfiltered::new(&long, &buckets).totals() {
+                let unfiltered = Unfiltered::new(&long, &buckets);
+                match long.on_one_if_need_be(|threads| unfiltered.totals(&long, threads)) {
                     Err(QueryError::MemoryExceeded) => long.forget(),
                     totals => return Ok(answer_of(query, &buckets, &totals?)),
                 }

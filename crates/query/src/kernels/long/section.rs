@@ -256,6 +256,12 @@ pub trait Sections {
     /// Where each section lies, in the order of the arrival of their rows.
     fn spans(&self) -> &[Span];
 
+    /// The same sections for another thread, at the same time as these and others; `None` when one thread alone reads them. Asked after
+    /// [`Sections::codes_below`], which it need not be asked again.
+    fn fork(&self) -> Option<Box<dyn Sections + Send + '_>> {
+        None
+    }
+
     /// The ids of the sessions of section `number`, or of those of them that may be in other sections, too. Other ids among them
     /// change no answer.
     ///

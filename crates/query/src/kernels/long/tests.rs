@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
-use std::cell::Cell;
 use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, ThreadId};
 
 use proptest::prelude::*;
 use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
@@ -11,7 +13,8 @@ use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange
 use super::*;
 use crate::random::{Sessions as Traffic, any_filter, any_series, impossible_totals};
 use crate::{
-    Chunk, ColumnSet, Condition, Field, FilterLevel, GroupBy, MemoryDataset, Metric, NO_ROW, Operator, Order, oracle,
+    Chunk, ColumnSet, Condition, Field, FilterLevel, GiveWay, GroupBy, MemoryDataset, Metric, NO_ROW, Operator, Order,
+    oracle,
 };
 
 /// Thirteen sessions of six visitors, eleven hours apart.
@@ -32,7 +35,7 @@ struct Parts {
     has_columns: bool,
     /// Whether visitors have codes.
     has_codes: bool,
-    read: Cell<usize>,
+    read: AtomicUsize,
 }
 
 impl Parts {
@@ -48,7 +51,7 @@ impl Parts {
             has_events: false,
             has_columns: false,
             has_codes: false,
-            read: Cell::new(0),
+            read: AtomicUsize::new(0),
         }
     }
 
@@ -81,9 +84,59 @@ impl Parts {
     }
 }
 
+/// The same on another thread.
+struct Fork<'a>(&'a Parts);
+
+impl Sections for Fork<'_> {
+    fn spans(&self) -> &[Span] {
+        self.0.spans()
+    }
+
+    fn session_ids(&self, number: usize) -> Result<Vec<u64>, QueryError> {
+        self.0.session_ids(number)
+    }
+
+    fn visitor_ids(&self, number: usize) -> Result<Vec<u64>, QueryError> {
+        self.0.visitor_ids(number)
+    }
+
+    fn visitor_codes(&self, number: usize) -> Result<Vec<u32>, QueryError> {
+        self.0.visitor_codes(number)
+    }
+
+    fn digest(&self, number: usize) -> Result<Option<SectionDigest>, QueryError> {
+        self.0.digest(number)
+    }
+
+    fn visits(&self, number: usize, needs: VisitNeeds, budget: &Budget) -> Result<Option<Visits>, QueryError> {
+        self.0.visits(number, needs, budget)
+    }
+
+    fn columns(&self, number: usize, needs: RowNeeds<'_>, budget: &Budget) -> Result<Option<RowColumns>, QueryError> {
+        self.0.columns(number, needs, budget)
+    }
+
+    fn rows_with(
+        &self,
+        number: usize,
+        dimension: Dimension,
+        budget: &Budget,
+    ) -> Result<Option<(Vec<u32>, RowColumns)>, QueryError> {
+        self.0.rows_with(number, dimension, budget)
+    }
+
+    fn rows(&self, number: usize, columns: ColumnSet, budget: &Budget) -> Result<Section, QueryError> {
+        self.0.rows(number, columns, budget)
+    }
+}
+
 impl Sections for Parts {
     fn spans(&self) -> &[Span] {
         &self.spans
+    }
+
+    fn fork(&self) -> Option<Box<dyn Sections + Send + '_>> {
+        Some(Box::new(Fork(self)))
     }
 
     fn session_ids(&self, number: usize) -> Result<Vec<u64>, QueryError> {
@@ -265,7 +318,7 @@ impl Sections for Parts {
 
     fn rows(&self, number: usize, columns: ColumnSet, budget: &Budget) -> Result<Section, QueryError> {
         budget.check_memory(1_000)?;
-        self.read.set(self.read.get() + 1);
+        self.read.fetch_add(1, Ordering::Relaxed);
         let mut section = self.sections[number].clone();
         for &dimension in Dimension::ALL {
             if !columns.contains(dimension) {
@@ -311,7 +364,10 @@ proptest! {
     // give no heartbeats in `Section::give_rows`; count an open session in the bucket of its first event only, or without its events
     // in `Unfiltered::add_digest`; forget `split_visitors` in `Long::is_alone`; count visitors who are alone in every pass; let
     // `Rest::take_whole` take what it meets first; leave out the rows of a piece in `Piece::origin`; end a list of visitors at the
-    // first that is full.
+    // first that is full. With several threads: leave the sections that are `taken` out of what is ahead in `Queue::done`; give each thread
+    // `split_visitors` of its own; leave out who was met once on each thread in `SharedVisitors::with`; take groups of another thread for
+    // those of the first in `DistinctPairs::absorb` or `Waiting::absorb`; forget the shares of sessions in `Counting::take_sessions_of`;
+    // keep the later bucket in `Firsts::with`; say that a bucket is complete though there are other threads.
     #[test]
     fn answers_are_the_oracles(
         rows in prop::collection::vec((VISITS.any_event(), 0usize..6), 0..120),
@@ -322,6 +378,7 @@ proptest! {
             prop_oneof![1 => any_totals(), 2 => VISITS.any_query()],
             prop::sample::select(vec![300usize, 1_000, 3_000, 10_000, 100_000, usize::MAX / 2]),
         ), 1..6),
+        threads in 1usize..4,
     ) {
         let mut parts: Vec<Vec<Event>> = vec![Vec::new(); 6];
         let mut events: Vec<Event> = rows.iter().map(|(event, _)| event.clone()).collect();
@@ -338,7 +395,7 @@ proptest! {
         }
         let sections = Parts { has_visits, has_events, has_columns, has_codes, ..Parts::new(&parts, also_open, has_digests) };
         for (query, may_hold) in queries {
-            let budget = Budget::unlimited();
+            let budget = Budget::unlimited().on_threads(threads, 1);
             match answer_holding(&sections, &query, &budget, may_hold) {
                 // Less than all rows of one visitor take.
                 Err(QueryError::MemoryExceeded) if may_hold < 100_000 => {}
@@ -400,6 +457,7 @@ proptest! {
             any_happenings(),
             prop::sample::select(vec![3_000usize, 10_000, usize::MAX / 2]),
         ), 1..6),
+        threads in 1usize..4,
     ) {
         let mut parts: Vec<Vec<Event>> = vec![Vec::new(); 4];
         let mut events: Vec<Event> = rows.iter().map(|(event, _)| event.clone()).collect();
@@ -420,7 +478,7 @@ proptest! {
         let known = Parts::new(&parts, also_open, has_digests);
         let sections = Parts { has_visits: true, without_visits, has_events: true, has_columns, has_codes, ..known };
         for (query, may_hold) in queries {
-            match answer_holding(&sections, &query, &Budget::unlimited(), may_hold) {
+            match answer_holding(&sections, &query, &Budget::unlimited().on_threads(threads, 1), may_hold) {
                 Err(QueryError::MemoryExceeded) if may_hold < 100_000 => {}
                 answer => prop_assert_eq!(
                     answer, Ok(oracle::answer(&events, &query)), "{:?} with {} bytes", query, may_hold
@@ -449,7 +507,7 @@ fn pages_and_events_of_whole_sections_read_no_rows() {
             assert_eq!(answer, Ok(oracle::answer(&events, &query)), "{query:?}");
         }
     }
-    assert_eq!(sections.read.get(), 0);
+    assert_eq!(sections.read.load(Ordering::Relaxed), 0);
 }
 
 /// Visits of one to three events in the order of time, of visitors who come back, with 40 paths and two titles each.
@@ -491,10 +549,10 @@ fn less_memory_takes_more_passes_and_the_same_answer() {
         let expected = oracle::answer(&events, &query);
         let mut reads = Vec::new();
         for may_hold in [usize::MAX / 2, 160_000, 60_000] {
-            sections.read.set(0);
+            sections.read.store(0, Ordering::Relaxed);
             let answer = answer_holding(&sections, &query, &Budget::unlimited(), may_hold).unwrap();
             assert_eq!(answer, expected, "{query:?} with {may_hold} bytes");
-            reads.push(sections.read.get());
+            reads.push(sections.read.load(Ordering::Relaxed));
         }
         assert!(reads.is_sorted() && reads[2] <= 40 * sections.spans.len(), "{reads:?}");
     }
@@ -558,7 +616,7 @@ fn the_first_page_of_visitors_reads_few_sections() {
     let query = ever(Question::Visitors { limit: 20, offset: 0, after: None });
     let answer = answer_by_sections(&sections, &query, &Budget::unlimited()).unwrap();
     assert_eq!(answer, oracle::answer(&events, &query));
-    assert!(sections.read.get() < 6, "{}", sections.read.get());
+    assert!(sections.read.load(Ordering::Relaxed) < 6, "{}", sections.read.load(Ordering::Relaxed));
 }
 
 /// Sabotage: read rows of sections that have a digest.
@@ -568,7 +626,7 @@ fn totals_of_whole_sections_read_no_rows() {
     let sections = sections_of(&events, 500);
     let query = ever(Question::Overview);
     let answer = answer_by_sections(&sections, &query, &Budget::unlimited()).unwrap();
-    assert_eq!((answer, sections.read.get()), (oracle::answer(&events, &query), 0));
+    assert_eq!((answer, sections.read.load(Ordering::Relaxed)), (oracle::answer(&events, &query), 0));
 }
 
 #[test]
@@ -599,4 +657,60 @@ fn parts_that_are_done_are_told() {
     assert_eq!(done, parts);
     // The visitors are compared, and rows are read once: not a part for each look at them. Nobody asks about sessions.
     assert_eq!(parts, 2 * sections.spans.len() as u64);
+}
+
+/// Knows the threads of a query: the one that began it waits until another has looked or is through.
+#[derive(Debug)]
+struct TwoThreads {
+    began: ThreadId,
+    helped: AtomicUsize,
+    /// Those that looked, and whether the first need not wait.
+    looked: Mutex<(HashSet<ThreadId>, bool)>,
+    changed: Condvar,
+}
+
+impl TwoThreads {
+    fn goes_on(&self) {
+        self.looked.lock().unwrap().1 = true;
+        self.changed.notify_all();
+    }
+}
+
+impl GiveWay for TwoThreads {
+    fn give_way(&self) {
+        self.looked.lock().unwrap().0.insert(thread::current().id());
+        if thread::current().id() != self.began {
+            self.goes_on();
+        }
+        drop(self.changed.wait_while(self.looked.lock().unwrap(), |(_, goes_on)| !*goes_on).unwrap());
+    }
+
+    fn help(&self, work: &mut dyn FnMut()) {
+        assert_ne!(thread::current().id(), self.began);
+        self.helped.fetch_add(1, Ordering::Relaxed);
+        work();
+        self.goes_on();
+    }
+}
+
+/// Sabotage: look at no budget on the helping thread, have it work without `help`, or let so few rows have two threads.
+#[test]
+fn a_helping_thread_is_counted_and_gives_way() {
+    let events = visits(6_000);
+    let sections = Parts { has_visits: true, has_events: true, has_codes: true, ..sections_of(&events, 100) };
+    let way = Arc::new(TwoThreads {
+        began: thread::current().id(),
+        helped: AtomicUsize::new(0),
+        looked: Mutex::default(),
+        changed: Condvar::new(),
+    });
+    let budget = Budget::unlimited().giving_way(Arc::clone(&way) as Arc<dyn GiveWay>);
+    let query = ever(Question::Breakdown(GroupBy::by(Dimension::Path)));
+    let answer = answer_by_sections(&sections, &query, &budget.clone().on_threads(2, 1_000));
+    assert_eq!(answer, Ok(oracle::answer(&events, &query)));
+    // One for each of two walks, and one that counts.
+    assert_eq!(way.helped.load(Ordering::Relaxed), 3);
+    assert!(way.looked.lock().unwrap().0.len() > 1);
+    let answer = answer_by_sections(&sections, &query, &budget.on_threads(2, 6_001));
+    assert_eq!((answer, way.helped.load(Ordering::Relaxed)), (Ok(oracle::answer(&events, &query)), 3));
 }

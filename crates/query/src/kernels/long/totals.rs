@@ -3,6 +3,7 @@
 //! Without a filter a section that lies in one bucket whole needs no rows at all, only its [`Digest`].
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::ops::{ControlFlow, Range};
 
 use zenovay_domain::{Interval, SESSION_MAX_MS, TimeRange, Timestamp, Zone};
@@ -14,8 +15,9 @@ use super::super::sessions::add_session;
 use super::super::work::{Bits, Work};
 use super::codes::{ALONE, NOT_COUNTED, Part, Roles};
 use super::pairs::{DistinctPairs, PARTS};
+use super::threads::Queue;
 use super::visits::SplitVisit;
-use super::walk::{Counted, IdMap, Long, Piece, Rows, codes_of};
+use super::walk::{Counted, IdMap, Long, Piece, Rest, Rows, codes_of};
 use super::{Digest, Section, SectionDigest, SessionShare, Span, VisitNeeds, Visits};
 use crate::derived::SessionMetrics;
 use crate::needs::columns_needed;
@@ -100,89 +102,119 @@ fn touched(buckets: &[TimeRange], span: &Span) -> Range<usize> {
     from..to.max(from)
 }
 
-/// The totals of all rows, without a filter.
-pub(super) struct Unfiltered<'l, 'a> {
-    long: &'l Long<'a>,
+/// The buckets of totals of all rows, without a filter.
+pub(super) struct Unfiltered {
     /// What of each bucket is in the range.
     inside: Vec<TimeRange>,
     /// How many sections touch each bucket.
     touching: Vec<u32>,
+    part: Part,
+}
+
+/// What one thread counts of them.
+struct Counting<'l> {
+    of: &'l Unfiltered,
     metrics: Vec<MetricValues>,
     /// The shares of sessions that are in several sections, until there are all of a session.
     open: Vec<SessionShare>,
     /// These sessions' ids, and the positions of buckets in which a section has an event of them.
     seen_open: Vec<(u64, u32)>,
-    part: Part,
     pairs: DistinctPairs,
     is_first_pass: bool,
+    /// Whether no other thread counts.
+    is_alone: bool,
 }
 
-impl<'l, 'a> Unfiltered<'l, 'a> {
-    pub(super) fn new(long: &'l Long<'a>, buckets: &[TimeRange]) -> Self {
+impl Unfiltered {
+    pub(super) fn new(long: &Long<'_>, buckets: &[TimeRange]) -> Self {
         // At the ends only what is inside the range counts.
         let inside = inside(buckets, long.query.range);
         let mut touching = vec![0; buckets.len()];
         for span in long.source.spans() {
             touching[touched(&inside, span)].iter_mut().for_each(|count| *count += 1);
         }
-        Self {
-            long,
-            touching,
-            metrics: vec![MetricValues::default(); inside.len()],
-            inside,
-            open: Vec::new(),
-            seen_open: Vec::new(),
-            part: Part::new(0..PARTS, long.stored_below.is_none(), Vec::new()),
-            pairs: DistinctPairs::new(long.codes_below()),
-            is_first_pass: true,
-        }
+        Self { touching, inside, part: Part::new(0..PARTS, long.stored_below.is_none(), Vec::new()) }
     }
 
-    /// The totals of each bucket.
-    pub(super) fn totals(mut self) -> Result<Vec<MetricValues>, QueryError> {
+    /// The totals of each bucket, counted on several threads.
+    pub(super) fn totals(&self, long: &Long<'_>, threads: NonZeroUsize) -> Result<Vec<MetricValues>, QueryError> {
+        let counting = |_| Counting {
+            of: self,
+            metrics: vec![MetricValues::default(); self.inside.len()],
+            open: Vec::new(),
+            seen_open: Vec::new(),
+            pairs: DistinctPairs::new(long.codes_below()),
+            is_first_pass: true,
+            is_alone: threads == NonZeroUsize::MIN,
+        };
+        let mut counts: Vec<Counting<'_>> = (0..threads.get()).map(counting).collect();
         loop {
-            self.pass()?;
-            self.is_first_pass = false;
-            if !self.pairs.next_pass(self.long.budget)? {
+            let queue = Queue::new(&long.by_time, long.source.spans(), false);
+            long.budget.expect_parts(long.by_time.len() as u64);
+            counts = long.on_threads(counts, |long, mut counting| {
+                counting.pass(long, &queue).inspect_err(|_| queue.stop())?;
+                Ok(counting)
+            })?;
+            let (first, others) = counts.split_at_mut(1);
+            others.iter_mut().for_each(|other| first[0].take_sessions_of(other));
+            first[0].merge_open(long, i64::MAX)?;
+            let mut pairs: Vec<DistinctPairs> = Vec::with_capacity(counts.len());
+            for counting in &mut counts {
+                counting.is_first_pass = false;
+                pairs.push(std::mem::replace(&mut counting.pairs, DistinctPairs::new(0)));
+            }
+            let is_over = !DistinctPairs::next_pass_of(&mut pairs, &vec![None; counts.len() - 1], long.budget)?;
+            counts.iter_mut().zip(pairs).for_each(|(counting, pairs)| counting.pairs = pairs);
+            if is_over {
                 break;
             }
         }
-        for (metrics, bucket) in self.metrics.iter_mut().zip(0..) {
-            metrics.visitors = self.pairs.of_group(bucket);
+        let Counting { mut metrics, pairs, .. } = counts.swap_remove(0);
+        for (metrics, bucket) in metrics.iter_mut().zip(0..) {
+            metrics.visitors = pairs.of_group(bucket);
         }
-        Ok(self.metrics)
+        Ok(metrics)
     }
+}
 
-    fn pass(&mut self) -> Result<(), QueryError> {
-        let long = self.long;
-        let spans = long.source.spans();
-        long.budget.expect_parts(long.by_time.len() as u64);
-        for (&number, next) in long.by_time.iter().zip(1..) {
+impl Counting<'_> {
+    fn pass(&mut self, long: &Long<'_>, queue: &Queue<'_>) -> Result<(), QueryError> {
+        while let Some(number) = queue.take() {
             long.budget.check()?;
-            match self.digest_for(number)? {
-                Some((bucket, digest)) => self.add_digest(number, bucket, &digest)?,
-                None if self.add_visits(number)? => {}
-                None => self.add_rows(number)?,
+            match self.digest_for(long, number)? {
+                Some((bucket, digest)) => self.add_digest(long, number, bucket, &digest)?,
+                None if self.add_visits(long, number)? => {}
+                None => self.add_rows(long, number)?,
             }
-            let ahead = long.by_time.get(next).map_or(i64::MAX, |&next| spans[next].min_at);
-            self.merge_open(ahead)?;
-            let inside = &self.inside;
-            long.fit(&mut self.pairs, |bucket| inside[bucket as usize].to.as_millis() <= ahead)?;
+            // Of sessions and visitors another thread may have a part: it is found out at the end.
+            let ahead = if self.is_alone { queue.done(number, Rest::default(), 0).ahead.earliest } else { i64::MIN };
+            self.merge_open(long, ahead)?;
+            let (inside, is_alone) = (&self.of.inside, self.is_alone);
+            long.fit(&mut self.pairs, |bucket| is_alone && inside[bucket as usize].to.as_millis() <= ahead)?;
             long.budget.part_done();
         }
         Ok(())
     }
 
+    /// Takes what another thread counted, but for visitors.
+    fn take_sessions_of(&mut self, other: &mut Self) {
+        for (metrics, other) in self.metrics.iter_mut().zip(&mut other.metrics) {
+            metrics.add(&std::mem::take(other));
+        }
+        self.open.append(&mut other.open);
+        self.seen_open.append(&mut other.seen_open);
+    }
+
     /// The digest of a section that lies in one bucket whole, when it knows which sessions are in others, too.
-    fn digest_for(&self, number: usize) -> Result<Option<(usize, SectionDigest)>, QueryError> {
-        let span = &self.long.source.spans()[number];
-        let touched = touched(&self.inside, span);
-        let Some(range) = self.inside.get(touched.start) else { return Ok(None) };
+    fn digest_for(&self, long: &Long<'_>, number: usize) -> Result<Option<(usize, SectionDigest)>, QueryError> {
+        let span = &long.source.spans()[number];
+        let touched = touched(&self.of.inside, span);
+        let Some(range) = self.of.inside.get(touched.start) else { return Ok(None) };
         if span.min_at < range.from.as_millis() || span.max_at >= range.to.as_millis() {
             return Ok(None);
         }
-        let Some(digest) = self.long.source.digest(number)? else { return Ok(None) };
-        let split = self.long.split_of(number);
+        let Some(digest) = long.source.digest(number)? else { return Ok(None) };
+        let split = long.split_of(number);
         if !split.is_empty() {
             let open: HashSet<u64> = digest.digest.open.iter().map(|share| share.session).collect();
             if !split.iter().all(|id| open.contains(id)) {
@@ -192,7 +224,13 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
         Ok(Some((touched.start, digest)))
     }
 
-    fn add_digest(&mut self, number: usize, bucket: usize, known: &SectionDigest) -> Result<(), QueryError> {
+    fn add_digest(
+        &mut self,
+        long: &Long<'_>,
+        number: usize,
+        bucket: usize,
+        known: &SectionDigest,
+    ) -> Result<(), QueryError> {
         let Digest { metrics, open } = &known.digest;
         if self.is_first_pass {
             let totals = &mut self.metrics[bucket];
@@ -203,13 +241,13 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
             let with_events = open.iter().filter(|share| share.first_at != i64::MAX);
             self.seen_open.extend(with_events.map(|share| (share.session, bucket as u32)));
         }
-        if self.touching[bucket] == 1 {
+        if self.of.touching[bucket] == 1 {
             if self.is_first_pass {
                 self.pairs.count_of_group(bucket as u32, metrics.visitors);
             }
             return Ok(());
         }
-        let mut codes = self.long.codes_of_section(number, &self.part)?;
+        let mut codes = long.codes_of_section(number, &self.of.part)?;
         for &visitor in &known.heartbeat_only {
             if let Some(code) = codes.get_mut(visitor as usize) {
                 *code = NOT_COUNTED;
@@ -224,8 +262,8 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
 
     /// Counts `count` visitors of a bucket, each of whom comes once from a section.
     fn add_visitors(&mut self, bucket: usize, count: u64, codes: impl Iterator<Item = u32>) {
-        let is_only_one = self.touching[bucket] == 1;
-        if is_only_one && self.part.is_about_all() {
+        let is_only_one = self.of.touching[bucket] == 1;
+        if is_only_one && self.of.part.is_about_all() {
             self.pairs.count_of_group(bucket as u32, if self.is_first_pass { count } else { 0 });
             return;
         }
@@ -241,17 +279,17 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
     }
 
     /// Counts a section by its sessions, when they are known and each lies in one bucket whole.
-    fn add_visits(&mut self, number: usize) -> Result<bool, QueryError> {
+    fn add_visits(&mut self, long: &Long<'_>, number: usize) -> Result<bool, QueryError> {
         let mut needs = VisitNeeds { starts: true, metrics: true, ..VisitNeeds::default() };
-        let Some(mut counted) = self.long.visits_with_split(number, needs)? else { return Ok(false) };
-        let mut by_bucket = self.by_bucket(number, &counted.visits);
+        let Some(mut counted) = long.visits_with_split(number, needs)? else { return Ok(false) };
+        let mut by_bucket = self.by_bucket(long, number, &counted.visits);
         if by_bucket.is_none() {
             // Heartbeats may be all that reaches over an end.
             drop(counted);
             needs.times = true;
-            let Some(with_times) = self.long.visits_with_split(number, needs)? else { return Ok(false) };
+            let Some(with_times) = long.visits_with_split(number, needs)? else { return Ok(false) };
             counted = with_times;
-            by_bucket = self.by_bucket(number, &counted.visits);
+            by_bucket = self.by_bucket(long, number, &counted.visits);
         }
         let Some(by_bucket) = by_bucket else { return Ok(false) };
         let Counted { visits, split, left } = &counted;
@@ -279,8 +317,8 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
             // Heartbeats of sessions that have events elsewhere.
             self.open.extend(split.iter().map(SplitVisit::share));
         }
-        let keys = self.long.keys(number, &visits.section)?;
-        let codes = self.long.codes_of(&keys, &self.part)?;
+        let keys = long.keys(number, &visits.section)?;
+        let codes = long.codes_of(&keys, &self.of.part)?;
         for (bucket, positions) in by_bucket {
             work.check()?;
             let mut seen = Bits::new(codes.len());
@@ -291,7 +329,7 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
     }
 
     /// The positions of the sessions of each bucket; `None` when one reaches over an end, as far as is known.
-    fn by_bucket(&self, number: usize, visits: &Visits) -> Option<Vec<(usize, Range<usize>)>> {
+    fn by_bucket(&self, long: &Long<'_>, number: usize, visits: &Visits) -> Option<Vec<(usize, Range<usize>)>> {
         let Visits { first_at, last_at, times, with_events, .. } = visits;
         let last_event_at = |positions: Range<usize>| match times.is_empty() {
             true => last_at[positions].iter().copied().max(),
@@ -302,8 +340,8 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
         };
         let mut by_bucket = Vec::new();
         let mut start = 0;
-        for bucket in touched(&self.inside, &self.long.source.spans()[number]) {
-            let to = self.inside[bucket].to.as_millis();
+        for bucket in touched(&self.of.inside, &long.source.spans()[number]) {
+            let to = self.of.inside[bucket].to.as_millis();
             let end = start + first_at[start..*with_events].partition_point(|&first_at| first_at < to);
             if last_event_at(start..end).is_some_and(|last_at| last_at >= to) {
                 return None;
@@ -314,14 +352,14 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
         Some(by_bucket)
     }
 
-    fn add_rows(&mut self, number: usize) -> Result<(), QueryError> {
-        let touched = touched(&self.inside, &self.long.source.spans()[number]);
-        let (section, budget) = self.long.rows(number, columns_needed(self.long.query))?;
+    fn add_rows(&mut self, long: &Long<'_>, number: usize) -> Result<(), QueryError> {
+        let touched = touched(&self.of.inside, &long.source.spans()[number]);
+        let (section, budget) = long.rows(number, columns_needed(long.query))?;
         let Section { chunk, session_ids, .. } = &section;
-        let keys = self.long.keys(number, &section)?;
-        let codes = self.long.codes_of(&keys, &self.part)?;
+        let keys = long.keys(number, &section)?;
+        let codes = long.codes_of(&keys, &self.of.part)?;
         let work = Work::new(&budget);
-        let split = if self.is_first_pass { self.long.split_of(number) } else { &[] };
+        let split = if self.is_first_pass { long.split_of(number) } else { &[] };
         let is_split = codes_of(split, session_ids);
         let mut shares = work.filled(SessionMetrics::default(), session_ids.len())?;
         if self.is_first_pass {
@@ -336,7 +374,7 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
         let mut seen_sessions = work.bits(session_ids.len())?;
         for bucket in touched {
             work.check()?;
-            let rows = chunk.rows_between(self.inside[bucket].from, self.inside[bucket].to);
+            let rows = chunk.rows_between(self.of.inside[bucket].from, self.of.inside[bucket].to);
             if self.is_first_pass {
                 let metrics = &mut self.metrics[bucket];
                 metrics.events += rows.len() as u64;
@@ -357,11 +395,11 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
     }
 
     /// Counts the open sessions of which there is nothing at `ahead` or later.
-    fn merge_open(&mut self, ahead: i64) -> Result<(), QueryError> {
+    fn merge_open(&mut self, long: &Long<'_>, ahead: i64) -> Result<(), QueryError> {
         let bytes = |totals: &Self| {
             totals.open.capacity() * size_of::<SessionShare>() + totals.seen_open.capacity() * size_of::<(u64, u32)>()
         };
-        if ahead != i64::MAX && bytes(self) < self.long.may_hold / 16 {
+        if ahead != i64::MAX && bytes(self) < long.may_hold / 16 {
             return Ok(());
         }
         let mut whole: IdMap<SessionShare> = IdMap::default();
@@ -388,7 +426,7 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
         self.open.shrink_to(2 * self.open.len());
         self.seen_open.shrink_to(2 * self.seen_open.len());
         let held = bytes(self);
-        self.long.hold(&self.long.held.groups, held)
+        long.hold(&long.held.groups, held)
     }
 }
 
@@ -396,18 +434,22 @@ impl Long<'_> {
     /// The totals of each bucket, of what the filter chooses.
     pub(super) fn filtered_totals(&self, part: &Part, buckets: &[TimeRange]) -> Result<Vec<MetricValues>, QueryError> {
         let inside = inside(buckets, self.query.range);
-        let mut totals = vec![MetricValues::default(); buckets.len()];
-        let visit = |piece: &Piece<'_>, pairs: &mut DistinctPairs, is_first_pass: bool| match piece {
+        let none = vec![MetricValues::default(); buckets.len()];
+        let visit = |long: &Long<'_>,
+                     piece: &Piece<'_>,
+                     totals: &mut Vec<MetricValues>,
+                     pairs: &mut DistinctPairs,
+                     is_first_pass: bool| match piece {
             Piece::Rows(rows) => {
                 let roles = Roles { codes: rows.codes, is_first_pass };
-                self.add_filtered(rows, &inside, &roles, &mut totals, pairs)
+                long.add_filtered(rows, &inside, &roles, totals, pairs)
             }
             // They are not asked for by questions with several buckets.
             Piece::Visits(visits) => {
                 let work = Work::new(visits.budget);
                 let roles = Roles { codes: visits.codes, is_first_pass };
                 let mut seen = work.bits(visits.codes.len())?;
-                let chosen = visits.chosen(&self.query.filter, &work)?;
+                let chosen = visits.chosen(&long.query.filter, &work)?;
                 for &position in &chosen {
                     seen.insert(visits.visits.visitor[position as usize]);
                 }
@@ -421,11 +463,20 @@ impl Long<'_> {
             }
         };
         let is_complete = |bucket: u32, ahead: i64| inside[bucket as usize].to.as_millis() <= ahead;
-        let pairs = self.in_passes(part, visit, is_complete)?;
-        for (metrics, bucket) in totals.iter_mut().zip(0..) {
-            metrics.visitors = pairs.of_group(bucket);
-        }
-        Ok(totals)
+        self.on_one_if_need_be(|threads| {
+            // Many buckets are worth being counted at once when they are complete.
+            let threads = if buckets.len() > 1 { NonZeroUsize::MIN } else { threads };
+            let counts = vec![none.clone(); threads.get()];
+            let (counts, pairs) = self.in_passes(part, counts, visit, |_, _| None, is_complete)?;
+            let mut totals = none.clone();
+            for more in &counts {
+                totals.iter_mut().zip(more).for_each(|(metrics, more)| metrics.add(more));
+            }
+            for (metrics, bucket) in totals.iter_mut().zip(0..) {
+                metrics.visitors = pairs.of_group(bucket);
+            }
+            Ok(totals)
+        })
     }
 
     fn add_filtered(

@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::{ControlFlow, Range};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use zenovay_domain::{Dimension, Event, EventKind, SESSION_MAX_MS, SessionId, Timestamp, VisitorId};
 
@@ -12,6 +13,7 @@ use super::super::work::{Bits, Work};
 use super::codes::{Keys, Limits, NOT_COUNTED, Part};
 use super::columns::asks_of_events_alone;
 use super::pairs::{DistinctPairs, Held, PARTS, SharedVisitors, part_of, spread};
+use super::threads::{Done, Queue};
 use super::visits::{SplitVisit, VisitNeeds, VisitTimes, Visits, VisitsPiece};
 use super::{Section, Sections, SessionShare};
 use crate::needs::{columns_needed, conditions_on_visitors, is_about_sessions, live_window, session_window};
@@ -21,7 +23,7 @@ use crate::{
 };
 
 /// About what a row of [`Rest`] takes.
-const REST_ROW_BYTES: usize = size_of::<RestRow>() + 128;
+pub(super) const REST_ROW_BYTES: usize = size_of::<RestRow>() + 128;
 /// Rows of [`Rest`] that are worth looking at.
 const REST_ROWS: usize = 1 << 12;
 
@@ -55,7 +57,7 @@ pub(super) struct Long<'a> {
     /// The bytes that may stay from section to section: what is left is for one section and its kernels.
     pub(super) may_hold: usize,
     /// Whether sessions are enough, where all of their rows are in the range.
-    is_about_sessions: bool,
+    pub(super) is_about_sessions: bool,
     /// Whether each visitor counts once in a group, and no condition asks for what they do elsewhere.
     pub(super) counts_distinct: bool,
     /// Above the codes that sections have; `None` when they do not.
@@ -63,14 +65,17 @@ pub(super) struct Long<'a> {
     /// The numbers of the sections, in the order of their earliest rows.
     pub(super) by_time: Vec<usize>,
     /// Of each section the ids of its sessions that are in others, too, in the order of ids. None where nobody asks about sessions.
-    split: Vec<Box<[u64]>>,
+    pub(super) split: Arc<[Box<[u64]>]>,
     pub(super) held: Held,
     /// `None` until it is needed.
-    pub(super) shared: OnceCell<SharedVisitors>,
-    /// Visitors of sessions that are in several sections, by their keys: their rows come in several pieces.
-    pub(super) split_visitors: RefCell<IdSet>,
+    pub(super) shared: OnceCell<Arc<SharedVisitors>>,
+    /// Visitors of sessions that are in several sections, by their keys: their rows come in several pieces, which may be counted on several
+    /// threads.
+    pub(super) split_visitors: Arc<RwLock<IdSet>>,
     /// Whether it was the groups that took too much.
     pub(super) has_too_many_groups: Cell<bool>,
+    /// The sections for each of several threads; none when there is one.
+    pub(super) forks: RefCell<Vec<Box<dyn Sections + Send + 'a>>>,
 }
 
 /// Where a part of a walk stands.
@@ -149,17 +154,19 @@ impl<'a> Long<'a> {
                 && !matches!(query.question, Question::NewVisitors { .. })
                 && conditions_on_visitors(query).is_empty(),
             by_time,
-            split: Vec::new(),
+            split: Arc::default(),
             held: Held::default(),
             shared: OnceCell::new(),
-            split_visitors: RefCell::default(),
+            split_visitors: Arc::default(),
             has_too_many_groups: Cell::new(false),
+            forks: RefCell::default(),
         };
         long.split = match asks_of_events_alone(query) {
-            true => vec![Box::default(); long.source.spans().len()],
-            false => long.find_split_sessions()?,
+            true => vec![Box::default(); long.source.spans().len()].into(),
+            false => long.find_split_sessions()?.into(),
         };
         long.hold(&long.held.sessions, long.split_bytes())?;
+        long.forks.replace(long.fork());
         Ok(long)
     }
 
@@ -236,7 +243,15 @@ impl<'a> Long<'a> {
     }
 
     pub(super) fn split_bytes(&self) -> usize {
-        self.split.iter().map(|ids| size_of_val(&**ids)).sum::<usize>() + self.split_visitors.borrow().capacity() * 9
+        self.split.iter().map(|ids| size_of_val(&**ids)).sum::<usize>() + self.split_visitors().capacity() * 9
+    }
+
+    pub(super) fn split_visitors(&self) -> RwLockReadGuard<'_, IdSet> {
+        self.split_visitors.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn split_visitors_to_change(&self) -> RwLockWriteGuard<'_, IdSet> {
+        self.split_visitors.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The ids of those sessions of a section that are in others, too, in the order of ids.
@@ -364,18 +379,24 @@ impl<'a> Long<'a> {
         visit: &mut dyn FnMut(&Piece<'_>) -> Result<(), QueryError>,
         next: &mut dyn FnMut(Ahead) -> Result<ControlFlow<()>, QueryError>,
     ) -> Result<(), QueryError> {
-        let spans = self.source.spans();
-        // The earliest and the latest row of the sections behind each.
-        let mut behind = vec![(i64::MAX, i64::MIN)];
-        for &number in numbers.iter().rev() {
-            let (earliest, latest) = behind[behind.len() - 1];
-            behind.push((earliest.min(spans[number].min_at), latest.max(spans[number].max_at)));
-        }
-        behind.pop();
+        let queue = Queue::new(numbers, self.source.spans(), backwards);
         self.budget.expect_parts(numbers.len() as u64);
-        let mut rest = Rest::default();
-        for &number in numbers {
+        self.walk_queue(&queue, part, columns, visit, next)
+    }
+
+    /// The same of those sections of a walk that this thread takes. Of other threads' sections it may get rows of sessions that are in several.
+    pub(super) fn walk_queue(
+        &self,
+        queue: &Queue<'_>,
+        part: &Part,
+        columns: ColumnSet,
+        visit: &mut dyn FnMut(&Piece<'_>) -> Result<(), QueryError>,
+        next: &mut dyn FnMut(Ahead) -> Result<ControlFlow<()>, QueryError>,
+    ) -> Result<(), QueryError> {
+        let worth = REST_ROWS.min(self.may_hold / 32 / REST_ROW_BYTES);
+        while let Some(number) = queue.take() {
             self.budget.check()?;
+            let mut rest = Rest::default();
             let visits = if self.is_about_sessions { self.visits_to_count(number, columns)? } else { None };
             match visits {
                 Some(counted) => self.visit_visits(number, &counted, part, &mut rest, visit)?,
@@ -384,30 +405,17 @@ impl<'a> Long<'a> {
                     self.visit_section(number, &section, left, part, &mut rest, visit)?;
                 }
             }
-            let (earliest, latest) = behind.pop().unwrap_or((i64::MAX, i64::MIN));
-            let is_whole = |at: i64| {
-                if backwards {
-                    at > latest.saturating_add(SESSION_MAX_MS)
-                } else {
-                    at < earliest.saturating_sub(SESSION_MAX_MS)
-                }
-            };
-            let is_worth_it = rest.rows.len() >= REST_ROWS.min(self.may_hold / 32 / REST_ROW_BYTES);
-            if backwards || is_worth_it || behind.is_empty() {
-                let whole = rest.take_whole(is_whole);
-                self.visit_rest(whole, part, visit)?;
-            }
-            self.hold_rest(&rest)?;
+            let Done { whole, ahead, rest_bytes } = queue.done(number, rest, worth);
+            self.held.sessions.set(self.split_bytes());
+            self.held.rest.set(rest_bytes);
+            self.visit_rest(whole, part, visit)?;
+            self.hold(&self.held.rest, rest_bytes)?;
             self.budget.part_done();
-            let times = || rest.rows.iter().map(|row| row.at);
-            let ahead = Ahead {
-                earliest: times().min().unwrap_or(i64::MAX).min(earliest),
-                latest: times().max().unwrap_or(i64::MIN).max(latest),
-            };
             if next(ahead)?.is_break() {
                 break;
             }
         }
+        self.held.rest.set(0);
         self.hold(&self.held.sessions, self.split_bytes())
     }
 
@@ -462,7 +470,7 @@ impl<'a> Long<'a> {
         let mut row = 0;
         for visit in split {
             let key = keys.of(visit.part.visitor);
-            self.split_visitors.borrow_mut().insert(key);
+            self.split_visitors_to_change().insert(key);
             if part.parts.contains(&part_of(spread(key))) {
                 visits.give_events(number, visit, &mut row, key, rest);
             }
@@ -486,7 +494,7 @@ impl<'a> Long<'a> {
     ) -> (Bits, Bits) {
         let is_split = codes_of(&self.split[number], &section.session_ids);
         let mut given = Bits::new(section.session_ids.len());
-        let mut split_visitors = self.split_visitors.borrow_mut();
+        let mut split_visitors = self.split_visitors_to_change();
         for (session, visitor) in visitors.filter(|(session, _)| is_split.contains(*session)) {
             let key = keys.of(visitor);
             given.insert_if(session, part.parts.contains(&part_of(spread(key))));
@@ -495,6 +503,7 @@ impl<'a> Long<'a> {
         (is_split, given)
     }
 
+    /// Notes what rows take that a section leaves.
     fn hold_rest(&self, rest: &Rest) -> Result<(), QueryError> {
         self.hold(&self.held.sessions, self.split_bytes() + rest.rows.capacity() * REST_ROW_BYTES)
     }
@@ -547,36 +556,49 @@ impl<'a> Long<'a> {
         kernel(&Scan { limits, ..Scan::new(&rows.dataset, range, window, &work) })
     }
 
-    /// Goes through the rows of the visitors of `part` as often as there are passes, and gives the pairs when all are counted. `visit`
-    /// gets each piece, the pairs to add to, and whether it is the first pass. `complete` tells whether a group has no other pair when
-    /// no row to come is before a time.
-    pub(super) fn in_passes(
+    /// Goes through the rows of the visitors of `part` as often as there are passes, on as many threads as there are `counts`, and gives these
+    /// and the pairs when all are counted. `visit` gets each piece, what is counted on its thread, and whether it is the first pass. `groups`
+    /// tells which groups of the first thread those of another are. `complete` tells whether a group has no other pair when no row to come is
+    /// before a time: with one thread alone that is known.
+    pub(super) fn in_passes<T: Send>(
         &self,
         part: &Part,
-        mut visit: impl FnMut(&Piece<'_>, &mut DistinctPairs, bool) -> Result<(), QueryError>,
-        complete: impl Fn(u32, i64) -> bool,
-    ) -> Result<DistinctPairs, QueryError> {
-        let mut pairs = DistinctPairs::new(self.codes_below());
+        mut counts: Vec<T>,
+        visit: impl Fn(&Long<'_>, &Piece<'_>, &mut T, &mut DistinctPairs, bool) -> Result<(), QueryError> + Sync,
+        mut groups: impl FnMut(&mut T, &T) -> Option<Vec<u32>>,
+        complete: impl Fn(u32, i64) -> bool + Sync,
+    ) -> Result<(Vec<T>, DistinctPairs), QueryError> {
+        let is_one = counts.len() == 1;
+        let mut pairs: Vec<DistinctPairs> = counts.iter().map(|_| DistinctPairs::new(self.codes_below())).collect();
         let mut is_first_pass = true;
         loop {
-            let ahead = Cell::new(i64::MIN);
-            self.walk(
-                &self.by_time,
-                false,
-                part,
-                columns_needed(self.query),
-                &mut |piece| {
-                    visit(piece, &mut pairs, is_first_pass)?;
-                    self.fit(&mut pairs, |group| complete(group, ahead.get()))
-                },
-                &mut |next| {
-                    ahead.set(next.earliest);
-                    Ok(ControlFlow::Continue(()))
-                },
-            )?;
+            let queue = Queue::new(&self.by_time, self.source.spans(), false);
+            self.budget.expect_parts(self.by_time.len() as u64);
+            let inputs = counts.into_iter().zip(pairs).collect();
+            let counted = self.on_threads(inputs, |long, (mut counts, mut pairs)| {
+                let ahead = Cell::new(i64::MIN);
+                let walked = long.walk_queue(
+                    &queue,
+                    part,
+                    columns_needed(long.query),
+                    &mut |piece| {
+                        visit(long, piece, &mut counts, &mut pairs, is_first_pass)?;
+                        long.fit(&mut pairs, |group| is_one && complete(group, ahead.get()))
+                    },
+                    &mut |next| {
+                        ahead.set(next.earliest);
+                        Ok(ControlFlow::Continue(()))
+                    },
+                );
+                walked.inspect_err(|_| queue.stop())?;
+                Ok((counts, pairs))
+            })?;
+            (counts, pairs) = counted.into_iter().unzip();
             is_first_pass = false;
-            if !pairs.next_pass(self.budget)? {
-                return Ok(pairs);
+            let (first, others) = counts.split_at_mut(1);
+            let groups: Vec<_> = others.iter().map(|other| groups(&mut first[0], other)).collect();
+            if !DistinctPairs::next_pass_of(&mut pairs, &groups, self.budget)? {
+                return Ok((counts, pairs.swap_remove(0)));
             }
         }
     }
@@ -634,6 +656,7 @@ impl<'a> Long<'a> {
         self.held.chosen.set(0);
         self.held.groups.set(0);
         self.held.pairs.set(0);
+        self.held.rest.set(0);
         self.held.sessions.set(self.split_bytes());
     }
 
@@ -656,15 +679,15 @@ impl<'a> Long<'a> {
 /// Rows of sessions that are in several sections, until there are all of a session.
 #[derive(Debug, Default)]
 pub(super) struct Rest {
-    rows: Vec<RestRow>,
+    pub(super) rows: Vec<RestRow>,
 }
 
 #[derive(Debug)]
-struct RestRow {
+pub(super) struct RestRow {
     section: usize,
     /// Its row there; [`NO_ROW`] of a heartbeat.
     row: u32,
-    at: i64,
+    pub(super) at: i64,
     event: Event,
     /// Who the visitor is in all sections: ids may not have been read.
     visitor_key: u64,
@@ -672,7 +695,7 @@ struct RestRow {
 
 impl Rest {
     /// Takes the rows of the sessions of which `is_whole` holds for one row's time.
-    fn take_whole(&mut self, is_whole: impl Fn(i64) -> bool) -> Vec<RestRow> {
+    pub(super) fn take_whole(&mut self, is_whole: impl Fn(i64) -> bool) -> Vec<RestRow> {
         let whole: IdSet = self.rows.iter().filter(|row| is_whole(row.at)).map(|row| row.event.session.0).collect();
         if whole.is_empty() {
             return Vec::new();
