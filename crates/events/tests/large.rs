@@ -132,6 +132,6 @@ fn many_rows_and_many_websites_are_counted_exactly_in_head_segments_and_merged()
 
     let tight = Budget::new(std::time::Duration::from_secs(3_600), 64 << 20);
     assert_eq!(store.query(site(0), &query, &tight), store.query(site(0), &query, &Budget::unlimited()));
-    let nothing = Budget::new(std::time::Duration::from_secs(3_600), 1 << 20);
+    let nothing = Budget::new(std::time::Duration::from_secs(3_600), 1 << 16);
     assert_eq!(store.query(site(0), &query, &nothing), Err(QueryError::MemoryExceeded), "less than a row group takes");
 }

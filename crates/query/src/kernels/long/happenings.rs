@@ -125,10 +125,21 @@ impl<'v> Happenings<'v> {
 /// chance.
 struct Singles<'a> {
     codes: &'a [u32],
-    groups: &'a [u32],
-    /// How many who are alone each place has, and all together.
-    alone: &'a mut [u32],
+    places: &'a mut [OfView],
+    /// How many who are alone there are at all places together.
     of_all: u64,
+}
+
+/// What is looked at of a place for each pageview: together, so that it is one place in memory.
+#[derive(Clone, Copy)]
+#[repr(align(16))]
+struct OfView {
+    /// Its group; [`LEFT_OUT`] when it is not counted.
+    group: u32,
+    /// The session that was met there last.
+    met: u32,
+    /// How many visitors were met there who are alone.
+    alone: u32,
 }
 
 impl Happenings<'_> {
@@ -173,10 +184,11 @@ impl Happenings<'_> {
                 let of_visits = counts.zip(entry[start..end].iter().zip(&visits.visitor[start..end]));
                 for (position, ((&pageviews, &others), (&place, &visitor))) in (start..end).zip(of_visits) {
                     let is_single = (pageviews == 1) & (others == 0);
-                    let (place, code) = (place as usize, singles.codes[visitor as usize]);
-                    let (group, is_alone) = (singles.groups[place], code == ALONE);
+                    let code = singles.codes[visitor as usize];
+                    let place = &mut singles.places[place as usize];
+                    let (group, is_alone) = (place.group, code == ALONE);
                     let counts = is_single & (group != LEFT_OUT);
-                    singles.alone[place] += u32::from(is_single & is_alone);
+                    place.alone += u32::from(is_single & is_alone);
                     singles.of_all += u64::from(counts & is_alone);
                     to_add[count % DistinctPairs::BLOCK] = (group, code);
                     count += usize::from(counts & !is_alone);
@@ -370,19 +382,18 @@ impl Long<'_> {
                 add(&mut events[1], own.others);
             })?;
         }
-        let mut groups: Vec<u32> = work.filled(LEFT_OUT, texts.len())?;
+        let mut places: Vec<OfView> = work.filled(OfView { group: LEFT_OUT, met: NONE, alone: 0 }, texts.len())?;
         for (place, (&views, &others)) in (0..).zip(events[0].iter().zip(&events[1])) {
             if (views > 0 || others > 0)
                 && let Some(group) = asked.group_of(place, &texts[place as usize], table)
             {
-                groups[place as usize] = group;
+                places[place as usize].group = group;
             }
         }
-        let mut alone: Vec<u32> = work.filled(0, texts.len())?;
-        let (mut alone_of_all, mut met, mut of_visit) = (0, work.filled(NONE, texts.len())?, Vec::new());
+        let (mut alone_of_all, mut of_visit) = (0, Vec::new());
         if some.is_none() && happenings.entry.is_some() {
             let several = &mut some.insert(work.list(count)?);
-            let mut singles = Singles { codes: &codes, groups: &groups, alone: &mut alone, of_all: 0 };
+            let mut singles = Singles { codes: &codes, places: &mut places, of_all: 0 };
             happenings.count_singles(&work, &mut singles, several, pairs)?;
             alone_of_all = singles.of_all;
         }
@@ -401,11 +412,11 @@ impl Long<'_> {
             let is_alone = code == ALONE;
             of_visit.clear();
             let mut view = |&place: &u32| {
-                let group = groups[place as usize];
-                let is_new = std::mem::replace(&mut met[place as usize], position as u32) != position as u32;
-                alone[place as usize] += u32::from(is_new & is_alone);
-                if is_new && group != LEFT_OUT {
-                    of_visit.push(group);
+                let place = &mut places[place as usize];
+                let is_new = std::mem::replace(&mut place.met, position as u32) != position as u32;
+                place.alone += u32::from(is_new & is_alone);
+                if is_new && place.group != LEFT_OUT {
+                    of_visit.push(place.group);
                 }
             };
             let (first, count) = own.first;
@@ -420,9 +431,10 @@ impl Long<'_> {
         })?;
         if is_first_pass {
             pairs.count_of_all(alone_of_all);
-            for place in 0..texts.len() {
-                let counts = [events[0][place], events[1][place]];
-                OfPlace { group: groups[place], alone: alone[place], counts, ..OfPlace::default() }.count(pairs, table);
+            for (&OfView { group, met, alone }, (&views, &others)) in
+                places.iter().zip(events[0].iter().zip(&events[1]))
+            {
+                OfPlace { group, met, alone, counts: [views, others] }.count(pairs, table);
             }
         }
         Ok(())

@@ -56,36 +56,124 @@ pub(super) struct DistinctPairs {
 #[derive(Debug, Default)]
 struct PartPairs {
     /// Of 32 bits, as nearly all are: those bits of the code that tell it from others of the part, and the group in what is left.
-    short: SortedOnce<u32>,
+    short: ShortPairs,
     /// Of 32 and 32 bits, where a group has a higher number, or a code is above what was expected.
-    long: SortedOnce<u64>,
+    long: LongPairs,
+}
+
+#[derive(Debug, Default)]
+struct ShortPairs {
+    /// Those that came since the others were put in order.
+    fresh: Vec<u32>,
+    settled: PackedPairs,
+}
+
+/// Short pairs in order, each once, as what each is more than the one before it: some two bytes.
+#[derive(Debug, Default)]
+struct PackedPairs {
+    bytes: Vec<u8>,
+    /// All groups are below. What a pair is more is told as if there were no others.
+    groups: u32,
+}
+
+/// Adds `item`, and tells how many bytes more all of them take.
+#[inline]
+fn push<T>(items: &mut Vec<T>, item: T) -> usize {
+    #[cold]
+    fn grow<T>(items: &mut Vec<T>) -> usize {
+        let before = items.capacity();
+        items.reserve_exact((items.len() / 4).max(16));
+        (items.capacity() - before) * size_of::<T>()
+    }
+    let more = if items.len() == items.capacity() { grow(items) } else { 0 };
+    items.push(item);
+    more
+}
+
+impl PackedPairs {
+    /// Packs `pairs`, which stand in order, each once. Groups have `group_bits` bits, and are below `groups`.
+    fn new(pairs: impl Iterator<Item = u32>, group_bits: u32, groups: u32) -> Self {
+        let (mut bytes, mut before) = (Vec::new(), 0);
+        let group_of = group_of_short(group_bits);
+        for pair in pairs {
+            let number = (pair >> group_bits) * groups + group_of(pair);
+            let mut more = number - before;
+            before = number;
+            while more >= 1 << 7 {
+                bytes.push(more.to_le_bytes()[0] | 1 << 7);
+                more >>= 7;
+            }
+            bytes.push(more.to_le_bytes()[0]);
+        }
+        bytes.shrink_to_fit();
+        Self { bytes, groups }
+    }
+
+    fn iter(&self, group_bits: u32) -> impl Iterator<Item = u32> {
+        let (mut rest, mut visitor, mut group) = (self.bytes.iter(), 0, 0);
+        std::iter::from_fn(move || {
+            let (mut more, mut shift) = (0, 0);
+            loop {
+                let byte = *rest.next()?;
+                more |= u32::from(byte & 0x7f) << shift;
+                if byte < 1 << 7 {
+                    break;
+                }
+                shift += 7;
+            }
+            group += more;
+            if group >= self.groups {
+                visitor += group / self.groups;
+                group %= self.groups;
+            }
+            Some(visitor << group_bits | group)
+        })
+    }
+}
+
+impl ShortPairs {
+    /// Puts all in order, each once, and keeps those for which `keep` holds.
+    fn settle(&mut self, group_bits: u32, mut keep: impl FnMut(u32) -> bool) {
+        let Self { mut fresh, settled } = std::mem::take(self);
+        fresh.sort_unstable();
+        fresh.dedup();
+        let group_of = group_of_short(group_bits);
+        let groups = fresh.iter().map(|&pair| group_of(pair) + 1).max().unwrap_or(0).max(settled.groups);
+        let (mut fresh, mut known) = (fresh.into_iter().peekable(), settled.iter(group_bits).peekable());
+        let merged = std::iter::from_fn(|| match (known.peek(), fresh.peek()) {
+            (Some(own), Some(new)) if own == new => {
+                fresh.next();
+                known.next()
+            }
+            (Some(own), Some(new)) if own > new => fresh.next(),
+            (None, _) => fresh.next(),
+            _ => known.next(),
+        });
+        self.settled = PackedPairs::new(merged.filter(|&pair| keep(pair)), group_bits, groups);
+    }
+
+    /// All of them, in any order, some several times.
+    fn into_pairs(self, group_bits: u32) -> Vec<u32> {
+        let Self { mut fresh, settled } = self;
+        fresh.extend(settled.iter(group_bits));
+        fresh
+    }
+
+    fn bytes(&self) -> usize {
+        self.fresh.capacity() * size_of::<u32>() + self.settled.bytes.capacity()
+    }
 }
 
 /// Numbers of which the first are in order, each once.
 #[derive(Debug, Default)]
-struct SortedOnce<T> {
-    numbers: Vec<T>,
+struct LongPairs {
+    numbers: Vec<u64>,
     in_order: usize,
 }
 
-impl<T: Ord + Copy> SortedOnce<T> {
-    /// Adds a number, and tells how many bytes more all of them take.
-    #[inline]
-    fn push(&mut self, number: T) -> usize {
-        let more = if self.numbers.len() == self.numbers.capacity() { self.grow() } else { 0 };
-        self.numbers.push(number);
-        more
-    }
-
-    #[cold]
-    fn grow(&mut self) -> usize {
-        let before = self.bytes();
-        self.numbers.reserve_exact((self.numbers.len() / 4).max(16));
-        self.bytes() - before
-    }
-
+impl LongPairs {
     /// Puts all in order, each once, and keeps those for which `keep` holds.
-    fn settle(&mut self, mut keep: impl FnMut(T) -> bool) {
+    fn settle(&mut self, mut keep: impl FnMut(u64) -> bool) {
         if self.in_order < self.numbers.len() {
             self.numbers[self.in_order..].sort_unstable();
             if self.in_order > 0 {
@@ -100,7 +188,7 @@ impl<T: Ord + Copy> SortedOnce<T> {
     }
 
     fn bytes(&self) -> usize {
-        self.numbers.capacity() * size_of::<T>()
+        self.numbers.capacity() * size_of::<u64>()
     }
 }
 
@@ -124,8 +212,8 @@ impl Counting {
     const GROUPS_MAX: u32 = 1 << 20;
 
     /// Calls `visit` once with each of the pairs of one part, whose low `group_bits` bits are the group.
-    fn each_once(&mut self, pairs: SortedOnce<u32>, group_bits: u32, mut visit: impl FnMut(u32)) {
-        let SortedOnce { numbers, .. } = &pairs;
+    fn each_once(&mut self, pairs: ShortPairs, group_bits: u32, mut visit: impl FnMut(u32)) {
+        let mut numbers = pairs.into_pairs(group_bits);
         let group_of = group_of_short(group_bits);
         let (least, highest) = numbers.iter().fold((u32::MAX, 0), |(least, highest), &pair| {
             (least.min(pair >> group_bits), highest.max(pair >> group_bits))
@@ -133,11 +221,9 @@ impl Counting {
         let visitors = highest.saturating_sub(least) as usize + 1;
         let groups = numbers.iter().map(|&pair| group_of(pair)).max().map_or(0, |group| group + 1);
         if numbers.len() < Self::FEW || visitors > 4 * numbers.len() || groups > Self::GROUPS_MAX {
-            let mut pairs = pairs;
-            pairs.settle(|pair| {
-                visit(pair);
-                false
-            });
+            numbers.sort_unstable();
+            numbers.dedup();
+            numbers.into_iter().for_each(visit);
             return;
         }
         if self.stamp > u32::MAX / 2 {
@@ -153,7 +239,7 @@ impl Counting {
             start += std::mem::replace(end, start);
         }
         self.pairs.resize(numbers.len(), 0);
-        for &pair in numbers {
+        for &pair in &numbers {
             let end = &mut self.ends[visitor_of(pair)];
             self.pairs[*end as usize] = pair;
             *end += 1;
@@ -238,8 +324,8 @@ impl DistinctPairs {
             listed.for_each(|group| self.list(group, code));
             return;
         }
-        let pairs = &mut self.parts[part].short;
-        let more: usize = listed.map(|group| pairs.push(code << group_bits | group)).sum();
+        let pairs = &mut self.parts[part].short.fresh;
+        let more: usize = listed.map(|group| push(pairs, code << group_bits | group)).sum();
         self.part_bytes += more;
     }
 
@@ -324,9 +410,9 @@ impl DistinctPairs {
         let part = (code >> self.part_bits) as usize;
         self.part_bytes += if part < PARTS && group >> group_bits == 0 {
             // The bits of the part fall off.
-            self.parts[part].short.push(code << group_bits | group)
+            push(&mut self.parts[part].short.fresh, code << group_bits | group)
         } else {
-            self.parts[part.min(PARTS - 1)].long.push(u64::from(code) << 32 | u64::from(group))
+            push(&mut self.parts[part.min(PARTS - 1)].long.numbers, u64::from(code) << 32 | u64::from(group))
         };
     }
 
@@ -371,7 +457,7 @@ impl DistinctPairs {
     /// # Errors
     /// When the budget is used up, like all methods with one.
     pub(super) fn settle(&mut self, budget: &Budget, complete: impl Fn(u32) -> bool) -> Result<(), QueryError> {
-        let group_of = group_of_short(self.group_bits());
+        let (group_bits, group_of) = (self.group_bits(), group_of_short(self.group_bits()));
         for number in self.held_parts() {
             budget.check()?;
             let PartPairs { short, long } = &mut self.parts[number];
@@ -383,7 +469,7 @@ impl DistinctPairs {
                 }
                 !is_counted
             };
-            short.settle(|pair| is_kept(group_of(pair)));
+            short.settle(group_bits, |pair| is_kept(group_of(pair)));
             long.settle(|pair| is_kept(group_of_long(pair)));
         }
         self.measure();
@@ -530,7 +616,7 @@ impl DistinctPairs {
         for number in other.held_parts() {
             budget.check()?;
             let PartPairs { short, long } = std::mem::take(&mut other.parts[number]);
-            for pair in short.numbers {
+            for pair in short.fresh.iter().copied().chain(short.settled.iter(group_bits)) {
                 let code = (number as u32) << self.part_bits | pair >> group_bits;
                 self.add(group_of(group_of_pair(pair)), code);
             }
@@ -710,7 +796,8 @@ mod tests {
     proptest! {
         /// Sabotage: keep `current.end` in `fit`, count pairs that are settled again in `next_pass`, list the first group of a visitor
         /// that is listed already as if it were its only one, forget the codes that a pass does not hold in `end`, make every pair short, or
-        /// sort in `SortedOnce::settle` the new numbers alone.
+        /// sort in `LongPairs::settle` the new numbers alone, or leave what was settled before
+        /// out in `ShortPairs::settle`.
         #[test]
         fn pairs_are_counted_in_as_many_passes_as_memory_wants(
             pairs in prop::collection::vec((prop_oneof![0u32..6, 250u32..258], 0u32..40_000), 0..300),

@@ -183,7 +183,7 @@ impl<'a> Long<'a> {
         let rows = if self.stored_below.is_some() { self.rows_of_all() } else { 0 };
         let threads = self.budget.threads_for(rows).min(self.by_time.len().max(1));
         // Each thread has a byte for each visitor, and what there is room for beside them is for pairs.
-        let is_enough = self.codes_below() as usize <= self.may_hold / 4 / threads;
+        let is_enough = self.codes_below() as usize <= self.may_hold / 2 / threads;
         let forks = if threads > 1 && is_enough { threads } else { 0 };
         (0..forks).map_while(|_| self.source.fork()).collect()
     }

@@ -667,7 +667,8 @@ impl<'a> Long<'a> {
         };
         if pairs.bytes() > room(self) / 8 * 7 {
             pairs.settle(self.budget, complete)?;
-            let most = room(self) / 8 * 5;
+            // Pairs in order take about half of what they took before.
+            let most = room(self) / 8 * 6;
             if pairs.bytes() > most {
                 pairs.fit(most)?;
             }
