@@ -72,9 +72,9 @@ test-rust:
     cargo test --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked --lib
     scripts/run-examples {{features}}
 
-# Events on two real servers of ClickHouse, which the tests start and end: the store, and the program with it. What is tested on PostgreSQL is in test-rust.
+# Events on two real servers of ClickHouse, which the tests start and end: the store, the program with it, and several servers behind nginx. What is tested on PostgreSQL is in test-rust.
 test-databases:
-    PROPTEST_CASES=16 node scripts/steady.mjs cargo --workspace --features {{features}} --locked --test clickhouse
+    PROPTEST_CASES=16 node scripts/steady.mjs cargo --workspace --features {{features}} --locked --test clickhouse --test nodes
 
 # Of test-rust, the metadata on a real PostgreSQL, which the tests start and end: the store, the program with it, and with Redis beside it.
 test-postgres:

@@ -14,7 +14,9 @@ use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, OpenError, has_d
 use zenovay_events_clickhouse::{Acknowledged, ClickHouseStore, SpoolConfig};
 use zenovay_store::{Metadata, SqliteStore, StoreError};
 #[cfg(feature = "postgres")]
-use zenovay_store::{PostgresSnapshot, PostgresStore, ServerClaim, copy_to_postgres, wait_for_postgres};
+use zenovay_store::{
+    PostgresCluster, PostgresSnapshot, PostgresStore, ServerClaim, copy_to_postgres, wait_for_postgres,
+};
 
 #[cfg(feature = "clickhouse")]
 mod shared;
@@ -80,27 +82,56 @@ fn wait_for(_url: &PostgresUrl, _patience: Duration) -> Result<(), StoreError> {
 #[cfg(not(feature = "postgres"))]
 const WITHOUT_POSTGRES: &str = "this zenovay was built without PostgreSQL";
 
-/// What makes, and makes sure of, the claim of this server on its metadata: `None` when it is held, otherwise where the server is
-/// that holds it. Blocks.
-pub type HoldClaim = Box<dyn FnMut() -> Result<Option<String>, StoreError> + Send>;
+/// Who holds the claim on metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// This server, and others where they share everything.
+    Here {
+        /// Whether this one does what one of them does.
+        leads: bool,
+    },
+    /// Another one, which is there.
+    By(String),
+}
 
-/// How the claim of one server on the metadata of `config` is held; `None` where nobody else can reach them: the data directory has a
+/// What makes, and makes sure of, the claim of this server on its metadata. Blocks.
+pub type HoldClaim = Box<dyn FnMut() -> Result<Held, StoreError> + Send>;
+
+/// How the claim of a server on the metadata of `config` is held; `None` where nobody else can reach them: the data directory has a
 /// lock of its own.
 ///
 /// # Errors
 /// When their address cannot be used.
 pub fn claim(config: &Config) -> Result<Option<HoldClaim>, StoreError> {
-    config.postgres_url().map(claim_of).transpose()
+    config.postgres_url().map(|url| claim_of(url, config.is_of_several())).transpose()
 }
 
 #[cfg(feature = "postgres")]
-fn claim_of(url: &PostgresUrl) -> Result<HoldClaim, StoreError> {
-    let mut claim = ServerClaim::new(url.expose())?;
-    Ok(Box::new(move || claim.hold()))
+fn claim_of(url: &PostgresUrl, is_of_several: bool) -> Result<HoldClaim, StoreError> {
+    let make = if is_of_several { ServerClaim::together } else { ServerClaim::new };
+    let mut claim = make(url.expose())?;
+    Ok(Box::new(move || match claim.hold()? {
+        Some(other) => Ok(Held::By(other)),
+        None => Ok(Held::Here { leads: claim.leads()? }),
+    }))
+}
+
+/// Keeps the secret that visitors are named with for all servers of `config`, whose metadata are in PostgreSQL: gives the one that is kept, or
+/// `fresh`, which is kept from then on.
+///
+/// # Errors
+/// When it cannot be read or kept.
+pub fn shared_secret(config: &Config, fresh: &[u8; 32]) -> Result<[u8; 32], StoreError> {
+    #[cfg(feature = "postgres")]
+    if let Some(url) = config.postgres_url() {
+        return PostgresCluster::open(url.expose())?.secret(fresh);
+    }
+    let _ = (config, fresh);
+    Err(StoreError::Unavailable("the metadata are not in PostgreSQL".into()))
 }
 
 #[cfg(not(feature = "postgres"))]
-fn claim_of(_url: &PostgresUrl) -> Result<HoldClaim, StoreError> {
+fn claim_of(_url: &PostgresUrl, _is_of_several: bool) -> Result<HoldClaim, StoreError> {
     Err(StoreError::Unavailable(WITHOUT_POSTGRES.into()))
 }
 

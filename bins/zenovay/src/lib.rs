@@ -32,6 +32,7 @@ pub mod quota_mail;
 pub mod recordings;
 pub mod runtime;
 pub mod shared_limits;
+pub mod shared_visitors;
 pub mod spelling;
 pub mod status;
 pub mod telemetry;

@@ -16,6 +16,7 @@ use crate::causes::with_causes;
 use crate::http::event_quota;
 use crate::http::state::AppState;
 use crate::keepers::{KeeperError, Keepers};
+use crate::shared_limits;
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -64,21 +65,26 @@ impl Maintenance {
             let keepers = state.keepers();
             loop {
                 state.metrics.upkeep();
+                if let Some(redis) = &state.redis {
+                    shared_limits::tell(redis);
+                }
                 state.activity.look(&state);
                 report("folded strings", note_folded(&state));
                 watch.look(&clock);
                 report("salts", state.ingest.rotate_salts(clock.reading().steady).map_err(TaskError::from));
-                if status.is_due() {
+                // Of several servers one does what is of all.
+                let leads = state.claim.leads();
+                if status.is_due() && leads {
                     report("status", state.status.check(&state).map_err(TaskError::from));
                 }
-                if deletion.is_due() {
+                if deletion.is_due() && leads {
                     report("deleted websites", delete_websites(&state, &keepers));
                 }
-                if retention.is_due() {
+                if retention.is_due() && leads {
                     report("clock", state.store.remember_clock(&clock.memory()).map_err(TaskError::from));
                     report("retention", hide(&state, &keepers, &clock));
                 }
-                if removal.is_due() {
+                if removal.is_due() && leads {
                     report("removal of what is old", remove_old(&keepers, &clock));
                     let over = state.store.forget_what_is_over(clock.reading().steady);
                     report("sign-ins that are over", over.map_err(TaskError::from));
@@ -89,9 +95,11 @@ impl Maintenance {
                 report("dropped bots", keep_dropped_agents(&state));
                 report("requests of keys", state.key_log.store(&*state.store).map_err(TaskError::from));
                 if ends {
-                    // What comes after it is a gap.
-                    report("status", state.status.check(&state).map_err(TaskError::from));
-                    report("clock", state.store.remember_clock(&clock.memory()).map_err(TaskError::from));
+                    if state.claim.leads() {
+                        // What comes after it is a gap.
+                        report("status", state.status.check(&state).map_err(TaskError::from));
+                        report("clock", state.store.remember_clock(&clock.memory()).map_err(TaskError::from));
+                    }
                     report("folded strings", note_folded(&state));
                     return;
                 }

@@ -16,6 +16,7 @@ use zenovay_capture::Captures;
 use zenovay_domain::{Clock, GuardedClock, SystemClock};
 use zenovay_events::{EventStore, OpenError};
 use zenovay_ingest::{GeoDatabase, GeoError, MemorySessions, Pipeline, VisitorHasher};
+use zenovay_redis::RedisSessions;
 use zenovay_store::{Metadata, StoreError};
 
 use crate::backends::{OpenCapturesError, OpenEventsError};
@@ -36,7 +37,7 @@ use crate::process_figures::free_bytes;
 use crate::recordings::Recordings;
 use crate::shared_limits::SharedLimits;
 use crate::upgrade::{self, UpgradeError};
-use crate::{alerts, backends, bootstrap, http, outages, quota_mail, telemetry};
+use crate::{alerts, backends, bootstrap, http, outages, quota_mail, shared_visitors, telemetry};
 
 /// Connections that wait to be accepted. More than the kernel's default limit of 4,096 has no effect on Linux.
 const BACKLOG: u32 = 4_096;
@@ -56,10 +57,16 @@ pub enum ServeError {
     Metadata(#[from] StoreError),
     /// Another server has the metadata.
     #[error(
-        "another zenovay server has the PostgreSQL database of database_url ({0}): stop it first. Limits, sessions and events are of one \
-         server; that of a machine that is gone is forgotten after 15 seconds"
+        "another zenovay server has the PostgreSQL database of database_url ({other}): stop it first. {}; that of a machine that is gone is \
+         forgotten after 15 seconds",
+        why_alone(.missing)
     )]
-    Claimed(String),
+    Claimed {
+        /// Where it is.
+        other: String,
+        /// The settings that this one lacks to be one of several.
+        missing: Vec<&'static str>,
+    },
     /// The event store cannot be opened.
     #[error("event store: {cause}{hint}", cause = with_causes(.0), hint = what_to_do(.0))]
     Events(#[from] OpenError),
@@ -135,7 +142,7 @@ impl ServeError {
             | Self::Upgrade(_)
             | Self::Io(_) => true,
             Self::DataDir(_)
-            | Self::Claimed(_)
+            | Self::Claimed { .. }
             | Self::EventsElsewhere(_)
             | Self::Redis(_)
             | Self::Geo(_)
@@ -168,6 +175,15 @@ pub(crate) fn told_about_metadata(error: &StoreError) -> String {
         _ => "",
     };
     with_causes(error) + what_to_do
+}
+
+/// Why two servers cannot have the same database.
+fn why_alone(missing: &[&str]) -> String {
+    if missing.is_empty() {
+        return "It has no events_url or no redis_url, and with that it has to be alone".to_owned();
+    }
+    let missing = missing.join(" and ");
+    format!("Several servers at a time need database_url, events_url and redis_url, and this one has no {missing}")
 }
 
 /// What is wrong with the geo database, after its name.
@@ -331,7 +347,8 @@ pub fn run(
         tracing::info!("metrics are on http://{}/metrics", listener.local_addr()?);
     }
     let address = listener.local_addr()?;
-    let ingest = Arc::new(pipeline(config, &stores.clock)?);
+    let redis = SharedLimits::open(config, !stores.metadata.has_users()?)?;
+    let ingest = Arc::new(pipeline(config, &stores.clock, redis.as_ref())?);
     let mut state = AppState::new(
         config,
         stores.clock.clone(),
@@ -341,6 +358,7 @@ pub fn run(
         ingest,
     );
     state.claim = Arc::clone(&stores.claim);
+    state.claim.tell();
     if config.postgres_url().is_some_and(PostgresUrl::is_in_plain) {
         tracing::warn!(
             "what is sent to the database of database_url may go over the network without TLS, where others may read it: add \
@@ -360,9 +378,13 @@ pub fn run(
              configuration file"
         );
     }
-    let redis = SharedLimits::open(config, !stores.metadata.has_users()?)?;
     if let Some(redis) = &redis {
         redis.count_in(&mut state);
+    }
+    if config.is_of_several() {
+        tracing::info!(
+            "this is one of several servers: recordings, errors, clicks and web vitals are not taken, for they would be of one of them"
+        );
     }
     state.mail = Mail::new(config)?.map(Arc::new);
     if config.smtp_url.as_ref().is_some_and(SmtpUrl::is_password_in_plain) {
@@ -450,13 +472,22 @@ fn start_control(config: &Config, state: &Arc<AppState>) -> Option<Control> {
     started.inspect_err(|error| tracing::warn!(%error, "no command on visitors can be answered")).ok()
 }
 
-fn pipeline(config: &Config, clock: &GuardedClock) -> Result<Pipeline, ServeError> {
-    let hasher = VisitorHasher::open(&config.data_dir, clock.reading().steady).map_err(ServeError::Salts)?;
+fn pipeline(config: &Config, clock: &GuardedClock, redis: Option<&SharedLimits>) -> Result<Pipeline, ServeError> {
+    let now = clock.reading().steady;
     let geo = match &config.geo_database {
         Some(path) => GeoDatabase::open(path)?,
         None => GeoDatabase::embedded()?,
     };
-    Ok(Pipeline::new(hasher, MemorySessions::default(), geo))
+    match redis.filter(|_| config.is_of_several()) {
+        Some(redis) => {
+            let hasher = shared_visitors::hasher(config, redis.server(), now).map_err(ServeError::Salts)?;
+            Ok(Pipeline::new(hasher, RedisSessions::new(redis.server()), geo))
+        }
+        None => {
+            let hasher = VisitorHasher::open(&config.data_dir, now).map_err(ServeError::Salts)?;
+            Ok(Pipeline::new(hasher, MemorySessions::default(), geo))
+        }
+    }
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {

@@ -49,6 +49,11 @@ impl SharedLimits {
         Ok(Some(Self { redis }))
     }
 
+    /// The server of Redis.
+    pub fn server(&self) -> &Redis {
+        &self.redis
+    }
+
     /// Has `state` count its limits there.
     pub fn count_in(&self, state: &mut AppState) {
         let keys = |name| -> Arc<dyn Counts<KeyId>> {
@@ -68,6 +73,7 @@ impl SharedLimits {
             Arc::new(RedisCounts::of_networks(&self.redis, name, fallback, class.max_bytes()))
         }));
         state.redis = Some(self.redis.clone());
+        tell(&self.redis);
     }
 
     /// Tells the other servers that this one counts nothing any more.
@@ -80,6 +86,14 @@ impl SharedLimits {
 fn read(path: &Path) -> Option<String> {
     let nodes = fs::read(path).ok().filter(|bytes| bytes.len() <= NODES_MAX_BYTES)?;
     String::from_utf8(nodes).ok()
+}
+
+/// Says on the page of metrics how Redis is. To be called now and then.
+pub fn tell(redis: &Redis) {
+    let status = redis.status();
+    metrics::gauge!("zenovay_redis_available").set(if status.away.is_none() { 1.0 } else { 0.0 });
+    metrics::gauge!("zenovay_redis_servers").set(status.nodes);
+    metrics::gauge!("zenovay_redis_parts").set(status.share);
 }
 
 /// Tells of Redis in the log and the metrics, and keeps the names of the servers.
@@ -120,9 +134,6 @@ impl Observer for Watch {
     }
 
     fn nodes(&self, nodes: &str) {
-        // The name of this server, and two words of each other one.
-        let count = nodes.split_whitespace().count().div_ceil(2);
-        metrics::gauge!("zenovay_redis_servers").set(u32::try_from(count).unwrap_or(u32::MAX));
         if let Err(error) = self.keep(nodes) {
             tracing::warn!(%error, "the names of the other servers cannot be kept");
         }

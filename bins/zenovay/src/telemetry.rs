@@ -344,6 +344,12 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
     ("zenovay_redis_losses_total", MetricKind::Counter, "How often Redis was found to be of no use, by reason."),
     ("zenovay_redis_servers", MetricKind::Gauge, "How many servers count their limits together."),
     (
+        "zenovay_redis_parts",
+        MetricKind::Gauge,
+        "Of each limit this server has one part of so many while Redis is away; 0 for none.",
+    ),
+    ("zenovay_leads", MetricKind::Gauge, "1 when this server does what one of several does, otherwise 0."),
+    (
         "zenovay_http_refusals_total",
         MetricKind::Counter,
         "Connections ended by what the client did or did not do, by reason; they are not requests.",
@@ -482,7 +488,7 @@ fn begin() {
     for dependency in Dependency::ALL {
         dependency.refusals().absolute(0);
     }
-    for gauge in ["zenovay_redis_available", "zenovay_redis_servers"] {
+    for gauge in ["zenovay_redis_available", "zenovay_redis_servers", "zenovay_redis_parts", "zenovay_leads"] {
         metrics::gauge!(gauge).set(1.0);
     }
     for reason in AwayReason::ALL {

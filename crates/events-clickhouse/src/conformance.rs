@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 use std::sync::Barrier;
 
-use zenovay_domain::{Timestamp, WebsiteId};
+use zenovay_domain::{Timestamp, VisitorId, WebsiteId};
 use zenovay_events::IdempotencyKey;
 
-use crate::{Claim, Shared};
+use crate::{Claim, Erasure, Shared};
 
 /// Makes a `#[test]` of each rule for what `$make` makes: an empty place, as a closure that opens it once more at each call.
 #[macro_export]
@@ -19,6 +19,7 @@ macro_rules! shared_tests {
             a_key_is_held_by_one_event,
             a_key_is_free_when_it_is_old_or_its_website_is_gone,
             the_ledger_is_the_last_one,
+            what_is_erased_is_told_to_all,
         }
     };
     ($make:expr; $($name:ident,)*) => {
@@ -129,8 +130,55 @@ pub fn a_key_is_free_when_it_is_old_or_its_website_is_gone<S: Shared>(open: &(im
 /// When it is not so.
 pub fn the_ledger_is_the_last_one<S: Shared>(open: &(impl Fn() -> S + Sync)) {
     assert_eq!(open().retention().unwrap(), None);
+    let mut before = None;
     for ledger in ["{}", r#"{"days":7,"text":"é'"}"#] {
-        open().set_retention(ledger).unwrap();
+        assert!(open().replace_retention(before, ledger).unwrap());
         assert_eq!(open().retention().unwrap().as_deref(), Some(ledger));
+        // By somebody who knows an older one.
+        assert!(!open().replace_retention(before, "{\"old\":1}").unwrap());
+        assert!(!open().replace_retention(Some("another"), "{}").unwrap());
+        assert_eq!(open().retention().unwrap().as_deref(), Some(ledger));
+        before = Some(ledger);
     }
+    // Of several that change the same one, one does.
+    let changed =
+        at_once(open, |shared, node| shared.replace_retention(before, &format!("{{\"node\":{node}}}")).unwrap());
+    assert_eq!(changed.iter().filter(|changed| **changed).count(), 1);
+}
+
+/// Each erasure has a number, and whoever read up to one missed none before it.
+///
+/// # Panics
+/// When it is not so.
+pub fn what_is_erased_is_told_to_all<S: Shared>(open: &(impl Fn() -> S + Sync)) {
+    let shared = open();
+    assert_eq!((shared.last_erasure().unwrap(), shared.erasures_after(0).unwrap()), (0, Vec::new()));
+    assert_eq!(shared.add_erasure(site(9), None).unwrap(), 1);
+    // Half of the nodes erase while the others read.
+    let read = at_once(open, |shared, node| {
+        let (mut read, mut after) = (Vec::new(), 0);
+        for number in 0..20 {
+            if node % 2 == 0 {
+                shared.add_erasure(site(node as u8), Some(VisitorId(u64::MAX - number))).unwrap();
+            }
+            let more = shared.erasures_after(after).unwrap();
+            after = more.last().map_or(after, |last| last.id);
+            read.extend(more);
+        }
+        (read, after)
+    });
+    let all = open().erasures_after(0).unwrap();
+    assert_eq!(open().last_erasure().unwrap(), all.len() as u64);
+    assert_eq!(all.len(), 1 + NODES / 2 * 20);
+    assert_eq!(all[0], Erasure::new(1, site(9), None));
+    assert!(all.iter().any(|erasure| erasure.visitor == Some(VisitorId(u64::MAX))));
+    for (mut of_node, after) in read {
+        of_node.extend(shared.erasures_after(after).unwrap());
+        assert_eq!(of_node, all);
+    }
+    // Somebody knows more than a place that was put back.
+    let last = all.len() as u64;
+    assert!(shared.erasures_after(last + 10).unwrap().is_empty());
+    assert_eq!(open().add_erasure(site(1), None).unwrap(), last + 11);
+    assert_eq!(shared.erasures_after(last + 10).unwrap(), [Erasure::new(last + 11, site(1), None)]);
 }

@@ -12,7 +12,7 @@ use zenovay_query::QueryError;
 
 use crate::inner::Inner;
 use crate::row::NewRow;
-use crate::shared::{Claim, SharedError};
+use crate::shared::{Claim, Erasure, SharedError};
 use crate::{OpenError, ServerError};
 
 /// So many events are delivered at a time, but for a batch of the spool that has more.
@@ -51,13 +51,15 @@ pub(crate) struct Deliverer {
     linger: Duration,
     told: Option<Instant>,
     pruned: Option<Instant>,
+    /// When the ledger was read last.
+    looked: Option<Instant>,
     /// The erasures that the servers were told of.
     erasing: HashSet<i64>,
 }
 
 impl Deliverer {
     pub(crate) fn new(inner: Arc<Inner>, linger: Duration) -> Self {
-        Self { inner, linger, told: None, pruned: None, erasing: HashSet::new() }
+        Self { inner, linger, told: None, pruned: None, looked: None, erasing: HashSet::new() }
     }
 
     /// Works until the spool is closed.
@@ -93,6 +95,8 @@ impl Deliverer {
         if !inner.health().is_prepared {
             prepare(&inner)?;
         }
+        // Before anything else of them is delivered.
+        hear(&inner)?;
         // Events are delivered also where nothing can be erased.
         let erased = self.erase();
         let mut number = |count| inner.shared.reserve(count).map_err(DeliveryError::from);
@@ -148,6 +152,11 @@ impl Deliverer {
     fn tend(&mut self) -> Result<(), DeliveryError> {
         let inner = &self.inner;
         inner.spool.tend()?;
+        if self.looked.is_none_or(|looked| looked.elapsed() >= PERIOD) {
+            self.looked = Some(Instant::now());
+            // What another node hid, or shows again.
+            inner.look_at_ledger()?;
+        }
         let reading = inner.clock.reading();
         if reading.trusted && self.pruned.is_none_or(|pruned| pruned.elapsed() >= PRUNE_EVERY) {
             self.pruned = Some(Instant::now());
@@ -190,6 +199,20 @@ pub(crate) fn prepare(inner: &Inner) -> Result<(), DeliveryError> {
     inner.rows.store(inner.tables.rows()?, Ordering::Relaxed);
     inner.health().is_prepared = true;
     Ok(())
+}
+
+/// Notes in the spool what was erased, on whichever node.
+pub(crate) fn hear(inner: &Inner) -> Result<(), DeliveryError> {
+    loop {
+        let after = inner.spool.last_erasure().unwrap_or(0);
+        let erasures = inner.shared.erasures_after(after)?;
+        if erasures.is_empty() {
+            return Ok(());
+        }
+        for Erasure { id, website, visitor } in erasures {
+            inner.spool.note_erasure(id, website, visitor)?;
+        }
+    }
 }
 
 /// Writes what is not written yet.

@@ -41,6 +41,9 @@ pub enum OpenError {
     /// The spool cannot be used.
     #[error("the spool cannot be used")]
     Spool(#[source] zenovay_events::OpenError),
+    /// It cannot be written in the spool where erasures begin.
+    #[error("the spool cannot be written")]
+    Noted(#[source] zenovay_events::engine::SpoolError),
     /// A thread could not be started.
     #[error("the threads of the store could not be started")]
     Threads(#[source] std::io::Error),
@@ -51,9 +54,12 @@ impl OpenError {
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Server { source, .. } => source.code.is_none_or(|code| codes::PASSING.contains(&code)),
-            Self::Config { .. } | Self::SchemaTooNew { .. } | Self::Shared(_) | Self::Spool(_) | Self::Threads(_) => {
-                false
-            }
+            Self::Config { .. }
+            | Self::SchemaTooNew { .. }
+            | Self::Shared(_)
+            | Self::Spool(_)
+            | Self::Noted(_)
+            | Self::Threads(_) => false,
         }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Inner {
     /// How long idempotency keys are kept.
     pub(crate) kept_ms: i64,
     /// Whoever changes it holds it until the change is durable.
-    pub(crate) ledger: Mutex<Ledger>,
+    ledger: Mutex<Kept>,
     /// Before which instant the events of a website are hidden, as the ledger says.
     pub(crate) hidden: RwLock<HashMap<WebsiteId, Timestamp>>,
     pub(crate) spans: Spans,
@@ -31,6 +31,27 @@ pub(crate) struct Inner {
     /// Whether what waits is delivered before the thread ends.
     pub(crate) is_draining: AtomicBool,
 }
+
+/// The ledger of retention, as it is kept for all nodes.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) ledger: Ledger,
+    /// What it was read from, or written as.
+    text: Option<String>,
+}
+
+impl Kept {
+    pub(crate) fn read(text: Option<String>) -> Result<Self, SharedError> {
+        let ledger = match &text {
+            Some(text) => serde_json::from_str(text).map_err(SharedError::new)?,
+            None => Ledger::default(),
+        };
+        Ok(Self { ledger, text })
+    }
+}
+
+/// How often a change of the ledger is made anew because another node was quicker.
+const TRIES_MAX: usize = 100;
 
 /// How the deliverer gets on.
 #[derive(Debug, Clone, Default)]
@@ -52,16 +73,16 @@ impl Inner {
         spool: Spool,
         clock: Arc<dyn Clock>,
         kept_ms: i64,
-        ledger: Ledger,
+        kept: Kept,
     ) -> Self {
-        let hidden = RwLock::new(ledger.boundaries());
+        let hidden = RwLock::new(kept.ledger.boundaries());
         Self {
             tables,
             shared,
             spool,
             clock,
             kept_ms,
-            ledger: Mutex::new(ledger),
+            ledger: Mutex::new(kept),
             hidden,
             spans: Spans::default(),
             health: Mutex::default(),
@@ -70,9 +91,29 @@ impl Inner {
         }
     }
 
-    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    /// The ledger as it is now, whichever node changed it last; nobody else of this one changes it meanwhile.
+    pub(crate) fn ledger(&self) -> Result<MutexGuard<'_, Kept>, SharedError> {
         // A ledger is changed as a whole or not at all.
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut kept = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read_ledger(&mut kept)?;
+        Ok(kept)
+    }
+
+    /// Reads what other nodes changed in the ledger, unless somebody of this one changes it at the moment.
+    pub(crate) fn look_at_ledger(&self) -> Result<(), SharedError> {
+        match self.ledger.try_lock() {
+            Ok(mut kept) => self.read_ledger(&mut kept),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn read_ledger(&self, kept: &mut Kept) -> Result<(), SharedError> {
+        let text = self.shared.retention()?;
+        if kept.text != text {
+            *kept = Kept::read(text)?;
+            *self.hidden.write().unwrap_or_else(PoisonError::into_inner) = kept.ledger.boundaries();
+        }
+        Ok(())
     }
 
     pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
@@ -92,23 +133,44 @@ impl Inner {
     }
 
     /// Makes `changed` the ledger, for good.
-    pub(crate) fn note(&self, ledger: &mut Ledger, changed: Ledger) -> Result<(), SharedError> {
-        if *ledger == changed {
+    ///
+    /// # Errors
+    /// Also when another node has changed it since it was read: then that one is the ledger.
+    pub(crate) fn note(&self, kept: &mut Kept, changed: Ledger) -> Result<(), SharedError> {
+        if kept.ledger == changed {
             return Ok(());
         }
         let text = serde_json::to_string(&changed).map_err(SharedError::new)?;
-        self.shared.set_retention(&text)?;
+        if !self.shared.replace_retention(kept.text.as_deref(), &text)? {
+            return Err(SharedError::new("another server changed how long events are kept at the same moment"));
+        }
         *self.hidden.write().unwrap_or_else(PoisonError::into_inner) = changed.boundaries();
-        *ledger = changed;
+        *kept = Kept { ledger: changed, text: Some(text) };
         Ok(())
+    }
+
+    /// Makes a change of the ledger, anew when another node was quicker.
+    fn change(&self, change: impl Fn(&mut Ledger)) -> Result<(), SharedError> {
+        for _ in 0..TRIES_MAX {
+            let mut kept = self.ledger()?;
+            let mut changed = kept.ledger.clone();
+            change(&mut changed);
+            if kept.ledger == changed {
+                return Ok(());
+            }
+            let noted = self.note(&mut kept, changed);
+            // One that did not change meanwhile was not written for another reason.
+            let seen = kept.text.clone();
+            if noted.is_ok() || self.shared.retention()? == seen {
+                return noted;
+            }
+        }
+        Err(SharedError::new("other servers were always quicker"))
     }
 
     /// Takes `website` out of the ledger.
     pub(crate) fn forget(&self, website: WebsiteId) -> Result<(), SharedError> {
-        let mut ledger = self.ledger();
-        let mut changed = ledger.clone();
-        changed.forget(website);
-        self.note(&mut ledger, changed)
+        self.change(|ledger| ledger.forget(website))
     }
 
     /// Begins the days of websites anew of which `events` has some that are hidden when they arrive.
@@ -118,9 +180,6 @@ impl Inner {
         if late.is_empty() {
             return Ok(());
         }
-        let mut ledger = self.ledger();
-        let mut changed = ledger.clone();
-        late.into_iter().for_each(|website| changed.restart(website));
-        self.note(&mut ledger, changed)
+        self.change(|ledger| late.iter().for_each(|website| ledger.restart(*website)))
     }
 }

@@ -30,7 +30,7 @@ pub use moving::{
     Both, ComparedWebsite, DifferentDay, MoveError, MoveState, Moved, Mover, Reconciliation, give_up_move, move_state,
     note_erasure,
 };
-pub use shared::{Claim, Shared, SharedError};
+pub use shared::{Claim, Erasure, Shared, SharedError};
 pub use store::ClickHouseStore;
 pub use tables::{Tables, count_all, count_by_website};
 pub use zenovay_events::engine::{Acknowledged, SpoolConfig};

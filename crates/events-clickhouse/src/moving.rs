@@ -373,7 +373,10 @@ impl Mover {
     pub fn switch(&self, dir: &Path, spool: &Path, kept_ms: i64) -> Result<(), MoveError> {
         let ledger = self.progress()?.ledger.ok_or(MoveError::OtherStore)?;
         self.shared.raise(self.tables.next_arrival()?)?;
-        self.shared.set_retention(&ledger)?;
+        let before = self.shared.retention()?;
+        if !self.shared.replace_retention(before.as_deref(), &ledger)? {
+            return Err(SharedError::new("a server changed how long events are kept at the same moment").into());
+        }
         copy_keys(dir, spool, &mut |keys: &[StoredKey]| {
             // The keys are held by numbers that no row has.
             let first = self.shared.reserve(keys.len() as u64)?;

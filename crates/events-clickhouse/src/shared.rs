@@ -1,9 +1,9 @@
 //! What all nodes share and one changes at a time, which ClickHouse cannot keep: it has no transactions.
 
-use zenovay_domain::{Timestamp, WebsiteId};
+use zenovay_domain::{Timestamp, VisitorId, WebsiteId};
 use zenovay_events::IdempotencyKey;
 
-/// Where numbers, idempotency keys and the ledger of retention are kept: in one place for all nodes, durable when a call returns.
+/// Where numbers, idempotency keys, the ledger of retention and what was erased are kept: in one place for all nodes, durable when a call returns.
 ///
 /// A claim names its event by a number that was given once, and may be made again: whoever repeats a delivery makes its claims again and
 /// is told the same.
@@ -38,17 +38,57 @@ pub trait Shared: Send + Sync {
     /// When they are held yet, or some of them.
     fn forget_before(&self, instant: Timestamp) -> Result<(), SharedError>;
 
-    /// What [`Shared::set_retention`] was given last; `None` at first.
+    /// What [`Shared::replace_retention`] was given last; `None` at first.
     ///
     /// # Errors
     /// When it cannot be told.
     fn retention(&self) -> Result<Option<String>, SharedError>;
 
-    /// Keeps the ledger of retention, as a string that says nothing to anybody else.
+    /// Keeps the ledger of retention, as a string that says nothing to anybody else, in the place of `before`. `false` when another node has
+    /// changed it: that one stays.
     ///
     /// # Errors
-    /// When the one before is kept.
-    fn set_retention(&self, ledger: &str) -> Result<(), SharedError>;
+    /// When the one before may be kept.
+    fn replace_retention(&self, before: Option<&str>, ledger: &str) -> Result<bool, SharedError>;
+
+    /// Tells all nodes that `visitor` of `website` is erased, or all of the website. Gives the number of the erasure, greater than those before:
+    /// whoever has read up to a number has read all that are smaller.
+    ///
+    /// # Errors
+    /// When they may not be told.
+    fn add_erasure(&self, website: WebsiteId, visitor: Option<VisitorId>) -> Result<u64, SharedError>;
+
+    /// The erasures with a number greater than `id`, ascending; not all of them when they are many. Whoever names a number greater than the last
+    /// one knows some that a place which was put back does not: those that are added from now on have greater ones.
+    ///
+    /// # Errors
+    /// When they cannot be told.
+    fn erasures_after(&self, id: u64) -> Result<Vec<Erasure>, SharedError>;
+
+    /// The number of the last erasure; 0 when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    fn last_erasure(&self) -> Result<u64, SharedError>;
+}
+
+/// Something that was erased, on whichever node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Erasure {
+    /// Its number.
+    pub id: u64,
+    /// Of which website.
+    pub website: WebsiteId,
+    /// Whose; everybody's when it is `None`.
+    pub visitor: Option<VisitorId>,
+}
+
+impl Erasure {
+    /// The erasure `id` of `visitor` of `website`, or of all of the website.
+    pub fn new(id: u64, website: WebsiteId, visitor: Option<VisitorId>) -> Self {
+        Self { id, website, visitor }
+    }
 }
 
 /// An event with a key on its way.

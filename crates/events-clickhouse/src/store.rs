@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 use zenovay_domain::{
     Clock, Dimension, Event, EventKind, SESSION_MAX_MS, SessionId, TimeRange, Timestamp, VisitorId, WebsiteId,
 };
-use zenovay_events::engine::{Acknowledged, Ledger, Spool, SpoolConfig};
+use zenovay_events::engine::{Acknowledged, Spool, SpoolConfig};
 use zenovay_events::{
     Append, AppendError, AppendReceipt, AppendRefused, ChangeError, Copier, DeliveryStats, EventStore, Kept,
     NewCapture, NewEvent, RecentSession, Retained, StoreStats,
 };
 use zenovay_query::{Answer, Budget, Cause, Query, QueryError};
 
-use crate::delivery::{Deliverer, DeliveryError, LINGER, prepare};
-use crate::inner::Inner;
-use crate::shared::{Shared, SharedError};
+use crate::delivery::{Deliverer, DeliveryError, LINGER, hear, prepare};
+use crate::inner::{Inner, Kept as KeptLedger};
+use crate::shared::Shared;
 use crate::spans::visible;
 use crate::{Config, OpenError, Tables};
 
@@ -62,15 +62,16 @@ impl ClickHouseStore {
         if hangs.is_none() && !spool.dir.exists() {
             tables.prepare().or_else(|error| if error.is_passing() { Ok(()) } else { Err(error) })?;
         }
-        let ledger: Ledger = match shared.retention()? {
-            Some(text) => serde_json::from_str(&text).map_err(SharedError::new)?,
-            None => Ledger::default(),
-        };
+        let kept = KeptLedger::read(shared.retention()?)?;
+        // Read before the spool takes anything.
+        let last_erasure = shared.last_erasure()?;
         // Somebody waits for each delivery.
         let linger = if spool.acknowledged == Acknowledged::WhenDelivered { Duration::ZERO } else { LINGER };
         let kept_ms = spool.idempotency_ms;
         let spool = Spool::open(spool, Arc::clone(&clock)).map_err(OpenError::Spool)?;
-        let inner = Arc::new(Inner::new(tables, shared, spool, clock, kept_ms, ledger));
+        // What was erased before it was made concerns nothing in it.
+        spool.begin_erasures(last_erasure).map_err(OpenError::Noted)?;
+        let inner = Arc::new(Inner::new(tables, shared, spool, clock, kept_ms, kept));
         let prepared = hangs.map_or_else(|| prepare(&inner), |silence| Err(DeliveryError::Prepare(silence)));
         match prepared {
             Ok(()) => {}
@@ -88,11 +89,14 @@ impl ClickHouseStore {
         Ok(Self { inner, deliverer })
     }
 
-    /// Notes the erasure, and waits until it is done. It is done later when it cannot be now.
+    /// Notes the erasure for all nodes, and waits until it is done here. It is done later when it cannot be now.
     fn erase(&self, website: WebsiteId, visitor: Option<VisitorId>) -> Result<(), ChangeError> {
         let inner = &self.inner;
         let failures = inner.health().failures;
-        let id = inner.spool.note_erasure(website, visitor).map_err(unavailable)?;
+        // So that its number is greater than those that are known here.
+        hear(inner).map_err(unavailable)?;
+        let id = inner.shared.add_erasure(website, visitor).map_err(unavailable)?;
+        hear(inner).map_err(unavailable)?;
         let until = Instant::now() + inner.tables.patience();
         while !inner.spool.is_erased(id) {
             let health = inner.health().clone();
@@ -232,8 +236,8 @@ impl EventStore for ClickHouseStore {
     }
 
     fn retain(&self, kept: &[Kept], now: Option<Timestamp>, tell: &mut dyn FnMut(Retained)) -> Result<(), ChangeError> {
-        let mut ledger = self.inner.ledger();
-        let mut changed = ledger.clone();
+        let mut ledger = self.inner.ledger().map_err(unavailable)?;
+        let mut changed = ledger.ledger.clone();
         let rows = |website, times: Range<i64>| {
             let range = TimeRange::new(Timestamp::from_millis(times.start), Timestamp::from_millis(times.end));
             self.inner.tables.count(website, range).map_err(unavailable)
@@ -245,8 +249,8 @@ impl EventStore for ClickHouseStore {
     }
 
     fn remove_hidden(&self, now: Timestamp, tell: &mut dyn FnMut(Retained)) -> Result<(), ChangeError> {
-        let mut ledger = self.inner.ledger();
-        let mut changed = ledger.clone();
+        let mut ledger = self.inner.ledger().map_err(unavailable)?;
+        let mut changed = ledger.ledger.clone();
         changed.count_day(now);
         let rows = |website, times: Range<i64>| {
             let range = TimeRange::new(Timestamp::from_millis(times.start), Timestamp::from_millis(times.end));
@@ -258,7 +262,7 @@ impl EventStore for ClickHouseStore {
         // Deliveries of what is hidden wait meanwhile: they begin the days anew.
         for (website, removal) in removals {
             self.inner.tables.remove_before(website, removal.before).map_err(unavailable)?;
-            let mut changed = ledger.clone();
+            let mut changed = ledger.ledger.clone();
             changed.removed(website, &removal);
             self.inner.note(&mut ledger, changed).map_err(unavailable)?;
             self.inner.spans.forget(website);
@@ -283,7 +287,7 @@ impl EventStore for ClickHouseStore {
             // Whoever asks for this waits for no server that is away.
             if is_away { Err(QueryError::unavailable("it is away")) } else { inner.tables.span(website, None) }
         };
-        visible(inner.spans.get(website, ask).ok().flatten()?, inner.since(website))
+        visible(inner.spans.get(website, Instant::now(), ask).ok().flatten()?, inner.since(website))
     }
 
     fn damages(&self) -> Vec<String> {

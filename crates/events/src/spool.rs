@@ -193,6 +193,8 @@ struct Marks {
     planned: Option<Planned>,
     /// Ascending.
     erasures: Vec<Noted>,
+    /// Up to which erasure that all spools are told of this one has noted them; `None` when it was never told of one.
+    heard: Option<u64>,
     is_closing: bool,
 }
 
@@ -300,8 +302,8 @@ impl Spool {
             LogFailure::Refused(_, hindrance) => damaged(AppendError::from(hindrance).to_string()),
             LogFailure::Poisoned(log) => damaged(log.reason),
         })?;
-        let Known { delivered_seq, synced_seq, planned, erasures } = known;
-        let mut marks = Marks { last_seq: log.last_seq(), planned, erasures, ..Marks::default() };
+        let Known { delivered_seq, synced_seq, heard, planned, erasures } = known;
+        let mut marks = Marks { last_seq: log.last_seq(), heard, planned, erasures, ..Marks::default() };
         // Where nothing was noted yet.
         marks.delivered_seq = delivered_seq.max(log.sealed_seq());
         marks.synced_seq = synced_seq.max(log.sealed_seq());
@@ -472,7 +474,8 @@ impl Spool {
         let events = (planned.first_arrival..).zip(events).filter(|(_, (seq, new))| is_kept(*seq, new));
         let events = events.map(|(number, (_, new))| (number, new)).collect();
         let Planned { last_seq, first_arrival, may_be_stored, .. } = planned;
-        let token = format!("zenovay-{}-{last_seq}", self.inner.store);
+        // Two spools may have one id, when a directory was copied: they have no number together.
+        let token = format!("zenovay-{}-{last_seq}-{first_arrival}", self.inner.store);
         Ok(Some(Delivery { token, number: first_arrival, events, may_be_stored, rows, last_seq }))
     }
 
@@ -510,23 +513,53 @@ impl Spool {
         })
     }
 
-    /// Notes that the events of `visitor` of `website`, or all of the website, are erased: durable when this returns, and gives its number.
-    /// Events that are appended later are others.
+    /// Notes that the events of `visitor` of `website`, or all of the website, are erased: durable when this returns. Events that are appended
+    /// later are others. `number` is that of the erasure among all that the spools of several nodes are told of, from 1; one that is not greater than those
+    /// that were noted before is noted already.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn note_erasure(&self, website: WebsiteId, visitor: Option<VisitorId>) -> Result<i64, SpoolError> {
+    pub fn note_erasure(&self, number: u64, website: WebsiteId, visitor: Option<VisitorId>) -> Result<(), SpoolError> {
         let inner = Arc::clone(&self.inner);
         self.on_writer(move |writer| {
+            if inner.marks().heard >= Some(number) {
+                return Ok(());
+            }
             // What waits was sent before.
             writer.drain();
             let last_seq = inner.marks().last_seq;
-            let note = |change: &_| tables::note_erasure(change, website, visitor, last_seq);
+            let note = |change: &_| {
+                tables::set_heard(change, number)?;
+                tables::note_erasure(change, website, visitor, last_seq)
+            };
             let id = writer.with_log(|log| log.change(None, note))?;
             writer.sessions.forget_of(website, visitor);
-            inner.marks().erasures.push(Noted { id, website, visitor, last_seq, is_done: false });
+            let mut marks = inner.marks();
+            marks.erasures.push(Noted { id, website, visitor, last_seq, is_done: false, heard: Some(number) });
+            marks.heard = Some(number);
+            drop(marks);
             inner.changed.notify_all();
-            Ok(id)
+            Ok(())
+        })
+    }
+
+    /// The number of the last erasure that was noted; `None` when it was never said where they begin.
+    pub fn last_erasure(&self) -> Option<u64> {
+        self.inner.marks().heard
+    }
+
+    /// The erasures up to `number` concern nothing in this spool. Says nothing when some were noted.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn begin_erasures(&self, number: u64) -> Result<(), SpoolError> {
+        let inner = Arc::clone(&self.inner);
+        self.on_writer(move |writer| {
+            if inner.marks().heard.is_none() {
+                writer.with_log(|log| log.change(None, |change| tables::set_heard(change, number)))?;
+                inner.marks().heard = Some(number);
+            }
+            Ok(())
         })
     }
 
@@ -558,9 +591,11 @@ impl Spool {
         })
     }
 
-    /// Whether the erasure `id` is complete: in no batch, and erased where events were delivered to.
-    pub fn is_erased(&self, id: i64) -> bool {
-        self.inner.marks().erasures.iter().all(|noted| noted.id != id)
+    /// Whether the erasure with this number, which was noted since the spool was opened, is complete: in no batch, and erased where events were
+    /// delivered to.
+    pub fn is_erased(&self, number: u64) -> bool {
+        let marks = self.inner.marks();
+        marks.heard >= Some(number) && marks.erasures.iter().all(|noted| noted.heard != Some(number))
     }
 
     /// Waits until what this knows changes, `until` at most.

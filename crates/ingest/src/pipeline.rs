@@ -89,7 +89,8 @@ pub struct Accepted {
 /// # Where it waits
 /// Everything but one thing is done in memory, without waiting. **The salt of a day** is drawn by the first hit of a new UTC day,
 /// or 30 minutes into it to destroy the one before: that waits for the disk where salts are kept in a file
-/// ([`Pipeline::open`]), or for whatever a [`SaltStore`](crate::SaltStore) or [`SessionStore`] of your own waits for. In
+/// ([`Pipeline::open`]), or for whatever a [`SaltStore`](crate::SaltStore) or [`SessionStore`] of your own waits for
+/// ([`may_block`](Self::may_block)). In
 /// asynchronous code, ask [`has_salts`](Self::has_salts) before a hit and have [`rotate_salts`](Self::rotate_salts) done on a
 /// thread that may wait; a task that calls it every minute keeps hits from ever meeting it.
 #[derive(Debug)]
@@ -170,6 +171,11 @@ impl Pipeline {
     pub fn rotate_salts(&self, now: Timestamp) -> io::Result<()> {
         self.sessions.prune(now);
         self.hasher.rotate(now)
+    }
+
+    /// Whether each hit may wait, as for sessions in another process; then hits are not judged on a thread that serves others.
+    pub fn may_block(&self) -> bool {
+        self.sessions.may_block()
     }
 
     /// The visitor who is known to `site` by `client_id`, an id that its client sent.

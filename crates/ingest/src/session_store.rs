@@ -108,6 +108,25 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
     /// When the sessions cannot be had; then nothing changed, or nobody knows.
     fn update(&self, key: u64, now: Timestamp, change: &mut dyn FnMut(&mut dyn Slots))
     -> Result<(), SessionStoreError>;
+
+    /// The same for what was known before this server was started, of very many keys. Where several servers share the sessions it may be kept by this
+    /// one alone, to be used where the others know nothing.
+    ///
+    /// # Errors
+    /// Those of [`update`](Self::update).
+    fn remember(
+        &self,
+        key: u64,
+        now: Timestamp,
+        change: &mut dyn FnMut(&mut dyn Slots),
+    ) -> Result<(), SessionStoreError> {
+        self.update(key, now, change)
+    }
+
+    /// Whether [`update`](Self::update) may wait, as for another process: then it is not called on a thread that serves others. Default not.
+    fn may_block(&self) -> bool {
+        false
+    }
 }
 
 impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
@@ -118,6 +137,19 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
         change: &mut dyn FnMut(&mut dyn Slots),
     ) -> Result<(), SessionStoreError> {
         (**self).update(key, now, change)
+    }
+
+    fn remember(
+        &self,
+        key: u64,
+        now: Timestamp,
+        change: &mut dyn FnMut(&mut dyn Slots),
+    ) -> Result<(), SessionStoreError> {
+        (**self).remember(key, now, change)
+    }
+
+    fn may_block(&self) -> bool {
+        (**self).may_block()
     }
 }
 

@@ -139,12 +139,17 @@ impl Sessions {
         Self { store: Box::new(store), restored: RwLock::default() }
     }
 
+    /// See [`SessionStore::may_block`].
+    pub(crate) fn may_block(&self) -> bool {
+        self.store.may_block()
+    }
+
     /// Takes in a visit of the last process.
     pub(crate) fn restore(&self, restored: Restored) -> Result<(), SessionStoreError> {
         let Restored { visit, last_at, .. } = restored;
         if !visit.is_known {
             let stitched = OpenSession { kind: SessionKind::Stitched, ..open_of(&restored, 0) };
-            self.store.update(visit.visitor.0, last_at, &mut |slots| {
+            self.store.remember(visit.visitor.0, last_at, &mut |slots| {
                 if slots.get(MAIN).is_none_or(|open| open.last_at < last_at) {
                     slots.put(MAIN, stitched.clone());
                 }

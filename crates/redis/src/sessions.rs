@@ -88,6 +88,20 @@ impl SessionStore for RedisSessions {
             Err(_) => self.own.update(key, now, change),
         }
     }
+
+    /// In the memory of this server alone, for sessions that Redis does not have.
+    fn remember(
+        &self,
+        key: u64,
+        now: Timestamp,
+        change: &mut dyn FnMut(&mut dyn Slots),
+    ) -> Result<(), SessionStoreError> {
+        self.own.update(key, now, change)
+    }
+
+    fn may_block(&self) -> bool {
+        true
+    }
 }
 
 /// The sessions under one key while they are changed.

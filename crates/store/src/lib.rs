@@ -50,8 +50,8 @@ pub use people::{
 };
 #[cfg(feature = "postgres")]
 pub use postgres::{
-    CopiedRows, CopyError, KeyClaim, PostgresCluster, PostgresSnapshot, PostgresStore, ServerClaim, check_postgres_url,
-    copy_to_postgres, end_postgres, wait_for_postgres,
+    ClusterErasure, CopiedRows, CopyError, KeyClaim, PostgresCluster, PostgresSnapshot, PostgresStore, ServerClaim,
+    check_postgres_url, copy_to_postgres, end_postgres, wait_for_postgres,
 };
 pub use shares::{SHARES_MAX, Share, ShareStore};
 pub use sqlite::{SqliteStore, formats};

@@ -605,6 +605,31 @@ fn one_server_claims_a_database() {
     assert!(!format!("{one:?}").contains("secret-of-nobody"));
 }
 
+/// Sabotage: let one that is alone in among others, or have two lead.
+#[test]
+fn several_servers_claim_a_database_together_and_one_leads() {
+    let url = postgres::empty_database();
+    let [mut one, mut other] = [ServerClaim::together(&url).unwrap(), ServerClaim::together(&url).unwrap()];
+    assert_eq!((one.hold().unwrap(), other.hold().unwrap()), (None, None));
+    assert_eq!((one.leads().unwrap(), other.leads().unwrap(), one.leads().unwrap()), (true, false, true));
+    let mut alone = ServerClaim::new(&url).unwrap();
+    assert!(alone.hold().unwrap().unwrap().starts_with("the machine of PostgreSQL, since 20"));
+    assert!(!alone.leads().unwrap(), "it has no claim");
+    drop(one);
+    until(|| other.hold().unwrap().is_none() && other.leads().unwrap());
+    drop(other);
+    until(|| alone.hold().unwrap().is_none());
+    assert!(alone.leads().unwrap());
+    let mut late = ServerClaim::together(&url).unwrap();
+    assert!(late.hold().unwrap().is_some() && !late.leads().unwrap());
+    // Whoever lost the connection leads no more before it is asked again.
+    let lose = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+        WHERE application_name = 'zenovay server' AND datname = current_database()";
+    postgres::connect(&url).batch_execute(lose).unwrap();
+    assert_eq!((late.hold().unwrap(), late.leads().unwrap()), (None, true));
+    assert!(alone.hold().unwrap().is_some() && !alone.leads().unwrap());
+}
+
 /// Sabotage: ask for nothing that is remembered, or let keys in by memory, too.
 #[test]
 fn hits_go_on_with_what_is_known_while_the_database_is_away() {

@@ -302,6 +302,8 @@ fn find(state: &AppState) -> [Sight; AlertKind::ALL.len()] {
             AlertKind::DiskLow => of_disk(Problem::DiskLow, is_low),
             AlertKind::DiskFull => of_disk(Problem::DiskFull, is_full),
             AlertKind::Backup => of_backup(state, &patient),
+            // Of several servers one tells of websites; each tells of its own disk and clock.
+            AlertKind::NoEvents if !state.claim.leads() => None,
             AlertKind::NoEvents => without_events(state),
             AlertKind::Clock => all_of(&clock),
         };

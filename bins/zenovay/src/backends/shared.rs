@@ -1,8 +1,8 @@
 //! What nodes share whose events are in ClickHouse, in PostgreSQL.
 
-use zenovay_domain::{Timestamp, WebsiteId};
-use zenovay_events_clickhouse::{Claim, Shared, SharedError};
-use zenovay_store::{KeyClaim, PostgresCluster, StoreError};
+use zenovay_domain::{Timestamp, VisitorId, WebsiteId};
+use zenovay_events_clickhouse::{Claim, Erasure, Shared, SharedError};
+use zenovay_store::{ClusterErasure, KeyClaim, PostgresCluster, StoreError};
 
 use crate::config::PostgresUrl;
 
@@ -45,7 +45,21 @@ impl Shared for InPostgres {
         self.0.ledger().map_err(SharedError::new)
     }
 
-    fn set_retention(&self, ledger: &str) -> Result<(), SharedError> {
-        self.0.set_ledger(ledger).map_err(SharedError::new)
+    fn replace_retention(&self, before: Option<&str>, ledger: &str) -> Result<bool, SharedError> {
+        self.0.replace_ledger(before, ledger).map_err(SharedError::new)
+    }
+
+    fn add_erasure(&self, website: WebsiteId, visitor: Option<VisitorId>) -> Result<u64, SharedError> {
+        self.0.add_erasure(website, visitor).map_err(SharedError::new)
+    }
+
+    fn erasures_after(&self, id: u64) -> Result<Vec<Erasure>, SharedError> {
+        let erasures = self.0.erasures_after(id).map_err(SharedError::new)?;
+        let of = |ClusterErasure { id, website, visitor, .. }: ClusterErasure| Erasure::new(id, website, visitor);
+        Ok(erasures.into_iter().map(of).collect())
+    }
+
+    fn last_erasure(&self) -> Result<u64, SharedError> {
+        self.0.last_erasure().map_err(SharedError::new)
     }
 }

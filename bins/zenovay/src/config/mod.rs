@@ -128,6 +128,22 @@ impl Config {
         }
     }
 
+    /// Whether all is shared that has to be, so that any number of servers with these settings may run at a time: metadata, events, and what is
+    /// counted and remembered for minutes.
+    pub fn is_of_several(&self) -> bool {
+        self.missing_for_several().is_empty()
+    }
+
+    /// The settings that would have to be there for that, too.
+    pub fn missing_for_several(&self) -> Vec<&'static str> {
+        let is_there = [
+            ("database_url", self.postgres_url().is_some()),
+            ("events_url", self.events_url.is_some()),
+            ("redis_url", self.redis_url.is_some()),
+        ];
+        is_there.into_iter().filter(|(_, is_there)| !is_there).map(|(name, _)| name).collect()
+    }
+
     /// The settings with a password that is in the list of processes, where everybody on the machine can read it: one in a flag.
     pub fn passwords_in_flags(&self) -> Vec<&'static str> {
         let is_a_flag =
@@ -146,7 +162,7 @@ impl Config {
     /// |---|---|---|
     /// | SQLite | data directory | one machine |
     /// | PostgreSQL | data directory | one machine, and a database that others look after |
-    /// | PostgreSQL | ClickHouse | the same, for more events than one machine holds |
+    /// | PostgreSQL | ClickHouse | the same, for more events than one machine holds; with Redis any number of servers |
     /// | SQLite | ClickHouse | refused: what ClickHouse cannot keep is in PostgreSQL |
     fn check_places(&self) -> Result<(), ConfigError> {
         let refuse = |name: &str, why: &str| {

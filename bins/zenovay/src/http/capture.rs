@@ -207,11 +207,11 @@ async fn accept(
     let body = decode_body(encoding, &raw.bytes, max_bytes(kind))?;
     let members = parse_capture(&body)?;
     let fields = CaptureFields::read(&members)?;
-    if !includes(&state.plans, plan_of(state, team, reading).await, kind) {
+    if !state.takes_captures || !includes(&state.plans, plan_of(state, team, reading).await, kind) {
         return Err(Rejected::Dropped(DropReason::EventKindDisabled).into());
     }
     draw_salts(state, reading.steady).await;
-    let arrival = arrival(req, client, reading);
+    let arrival = arrival(req.headers(), client, reading);
     let captured = state
         .ingest
         .capture(&arrival, kind, &fields, &rules)

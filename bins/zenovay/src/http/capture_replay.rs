@@ -78,7 +78,7 @@ async fn accept(
     let code = early_code(req)?.unwrap_or_default();
     let (rules, team) = website_rules(state, &code, reading.now).await?;
     let raw = state.bodies.read_replay(req, payload, SENT_MAX_BYTES, state.body_timeout).await?;
-    if !includes(&state.plans, plan_of(state, team, reading).await, KIND) {
+    if !state.takes_captures || !includes(&state.plans, plan_of(state, team, reading).await, KIND) {
         return Err(Rejected::Dropped(DropReason::EventKindDisabled).into());
     }
     let encoding = body::encoding(req.headers()).map(str::to_owned);
@@ -97,7 +97,7 @@ async fn accept(
     drop(raw);
     let fields = CaptureFields::read(&read.members)?;
     draw_salts(state, reading.steady).await;
-    let arrival = arrival(req, client, reading);
+    let arrival = arrival(req.headers(), client, reading);
     let captured = state
         .ingest
         .capture(&arrival, KIND, &fields, &rules)

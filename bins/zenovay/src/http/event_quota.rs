@@ -3,10 +3,13 @@
 //! new process goes on where the last one ended: a month's count begins as what is stored of it, and what was stored of websites
 //! that were deleted, when it is first asked for.
 //! An event is one of the UTC month in which it happened.
+//!
+//! Where several servers store, each counts by itself, and takes in what the others stored now and then: together they may store more than the
+//! limit by what the others store in ten seconds.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::web;
@@ -46,6 +49,8 @@ struct Month {
     is_counted: OnceCell<()>,
     /// When it was found last that it cannot be counted.
     failed_at: Mutex<Option<Instant>>,
+    /// When that was, or when what other servers stored was counted last, in milliseconds.
+    counted_ms: AtomicI64,
     /// Whether the log has that it is used up.
     is_told: AtomicBool,
 }
@@ -164,6 +169,9 @@ pub async fn take(
     if !month.is_counted.initialized() && !count(state, team, start, &month).await {
         return Ok(None);
     }
+    if let (Some(limit), true) = (limit, state.config.is_of_several()) {
+        count_others(state, team, (start, &month), limit).await;
+    }
     let is_heartbeat = event.kind == EventKind::Heartbeat;
     let has_room = if is_heartbeat { month.has_room(limit) } else { month.take(limit) };
     if has_room {
@@ -180,6 +188,7 @@ async fn count(state: &AppState, team: TeamId, start: Timestamp, month: &Month) 
     let counting = month.is_counted.get_or_try_init(async || {
         let stored = stored(state, team, start, Turn::AtOnce).await?;
         month.taken.fetch_add(stored, Ordering::AcqRel);
+        month.counted_ms.store(state.clock.reading().steady.as_millis(), Ordering::Release);
         Ok::<_, ApiError>(())
     });
     let is_tried = month.may_be_counted(state);
@@ -199,6 +208,31 @@ async fn count(state: &AppState, team: TeamId, start: Timestamp, month: &Month) 
         tracing::error!(%team, "the events of a month cannot be counted: its limit is not held until they can");
     }
     false
+}
+
+/// How often what other servers stored is counted, in milliseconds, while `used` events of `limit` are: the more often, the sooner they may be
+/// used up.
+fn recount_ms(used: u64, limit: u64) -> i64 {
+    match u128::from(used).saturating_mul(10) / u128::from(limit.max(1)) {
+        0..=4 => 600_000,
+        5..=7 => 60_000,
+        _ => 10_000,
+    }
+}
+
+/// Takes in what other servers stored since it was counted last, when that is due; one who asks counts, and the others go on.
+async fn count_others(state: &AppState, team: TeamId, (start, month): (Timestamp, &Month), limit: u64) {
+    let now = state.clock.reading().steady.as_millis();
+    let before = month.counted_ms.load(Ordering::Acquire);
+    let is_due = now.saturating_sub(before) >= recount_ms(month.used(), limit);
+    if !is_due || month.counted_ms.compare_exchange(before, now, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        return;
+    }
+    match timeout(COUNTED_WITHIN, stored(state, team, start, Turn::AtOnce)).await {
+        // What is on its way from here is not stored yet.
+        Ok(Ok(stored)) => drop(month.taken.fetch_max(stored, Ordering::AcqRel)),
+        _ => tracing::warn!(%team, "what other servers stored in the month is not known now"),
+    }
 }
 
 /// What `team` has used of the month that has `at`: what its plan is measured by. `asking` waits for its turn where it must be
@@ -292,4 +326,19 @@ fn next_month(start: Timestamp) -> Timestamp {
 
 fn bucket(at: Timestamp) -> Option<TimeRange> {
     Zone::utc().buckets(TimeRange::new(at, at.plus_millis(1)), Interval::Month, 1).first().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sabotage: count as often at the end of a limit as at its begin.
+    #[test]
+    fn the_others_are_counted_the_more_often_the_less_room_there_is() {
+        assert_eq!(
+            [0, 499, 500, 799, 800, 5_000].map(|used| recount_ms(used, 1_000) / 1_000),
+            [600, 600, 60, 60, 10, 10]
+        );
+        assert_eq!((recount_ms(0, 0), recount_ms(u64::MAX, u64::MAX)), (600_000, 10_000));
+    }
 }

@@ -38,7 +38,7 @@ use crate::http::hashing::Hashing;
 use crate::http::invitation_mails::InvitationMails;
 use crate::http::key_log::KeyLog;
 use crate::http::latest_hits::LatestHits;
-use crate::http::long_questions::LongQuestions;
+use crate::http::long_questions::{LongQuestions, Waits};
 use crate::http::oauth::OAuth;
 use crate::http::oauth::fetch::FromWebsites;
 use crate::http::queries::QueryPool;
@@ -61,6 +61,8 @@ pub struct AppState {
     pub events: Arc<dyn EventStore>,
     /// What pages told beside events.
     pub captures: Arc<Captures>,
+    /// Whether any of it is taken: it is not where it would be of one of several servers.
+    pub takes_captures: bool,
     /// How much of that is taken.
     pub capture_limits: CaptureLimits,
     /// How many invitations are mailed.
@@ -171,6 +173,11 @@ impl AppState {
         let backups =
             Backups::new(config, Arc::clone(&clock), Arc::clone(&events), Arc::clone(&captures), Arc::clone(&erasures));
         let started_at = clock.reading().steady;
+        let mut waits = Waits::default();
+        if config.is_of_several() {
+            // Another server would be asked for the answer.
+            waits.at_once = query_time.saturating_mul(2);
+        }
         let slow = Arc::new(SlowQuestions::new(Arc::clone(&clock)));
         Self {
             clock,
@@ -179,11 +186,12 @@ impl AppState {
             queries: QueryPool::new(Arc::clone(&events), query_time, config.query_memory_bytes(), slow),
             events,
             captures,
+            takes_captures: !config.is_of_several(),
             capture_limits: CaptureLimits::default(),
             invitation_mails: InvitationMails::default(),
             ingest,
             live: Arc::default(),
-            long_questions: Arc::default(),
+            long_questions: Arc::new(LongQuestions::new(waits)),
             files_in_hand: FilesInHand::default(),
             keys: Arc::new(MemoryCounts::new()),
             refused_keys: Arc::new(MemoryCounts::new()),

@@ -185,33 +185,51 @@ async fn accept(
     let raw = state.bodies.read_hit(req, payload, HIT_BODY_MAX_BYTES, state.body_timeout).await?;
     let body = decode_body(body::encoding(req.headers()), &raw.bytes, HIT_BODY_MAX_BYTES)?;
     draw_salts(state, reading.steady).await;
-    let arrival = arrival(req, client, reading);
-    let (accepted, website, team) = match early_rules {
-        Some((rules, team)) => {
-            let accepted = match kind {
+    let waits = state.ingest.may_block();
+    let (judged, rules, team) = match early_rules {
+        Some((rules, team)) if !waits => {
+            let arrival = arrival(req.headers(), client, reading);
+            let judged = match kind {
                 HitKind::Event => state.ingest.track(&arrival, &body, &rules),
                 HitKind::Heartbeat => state.ingest.heartbeat(&arrival, &body, &rules),
             };
-            (
-                accepted.inspect_err(|rejected| note_refused(state, &arrival, rules.website(), rejected))?,
-                rules.website(),
-                team,
-            )
+            (judged, rules, team)
         }
-        None => {
+        None if !waits => {
             let mut parsed = parse_hit(&body)?;
             let (rules, team) = website_rules(state, parsed.tracking_code().unwrap_or(""), reading.now).await?;
-            let accepted = match kind {
+            let arrival = arrival(req.headers(), client, reading);
+            let judged = match kind {
                 HitKind::Event => state.ingest.track_parsed(&arrival, &mut parsed, &rules),
                 HitKind::Heartbeat => state.ingest.heartbeat_parsed(&arrival, &mut parsed, &rules),
             };
-            (
-                accepted.inspect_err(|rejected| note_refused(state, &arrival, rules.website(), rejected))?,
-                rules.website(),
-                team,
-            )
+            (judged, rules, team)
+        }
+        known => {
+            let (rules, team) = match known {
+                Some(known) => known,
+                None => {
+                    let code = parse_hit(&body)?.tracking_code().unwrap_or("").to_owned();
+                    website_rules(state, &code, reading.now).await?
+                }
+            };
+            let (ingest, headers) = (Arc::clone(&state.ingest), req.headers().clone());
+            let (body, of_website) = (body.into_owned(), Arc::clone(&rules));
+            let judged = web::block(move || {
+                let arrival = arrival(&headers, client, reading);
+                match kind {
+                    HitKind::Event => ingest.track(&arrival, &body, &of_website),
+                    HitKind::Heartbeat => ingest.heartbeat(&arrival, &body, &of_website),
+                }
+            });
+            let internal = |_panicked| Rejection::refused(RefusalReason::Internal, ApiError::internal());
+            (judged.await.map_err(internal)?, rules, team)
         }
     };
+    let website = rules.website();
+    let accepted = judged.inspect_err(|rejected| {
+        note_refused(state, &arrival(req.headers(), client, reading), website, rejected);
+    })?;
     let event = outcomes::new_event(accepted, website, reading);
     let limit = event_quota::limit_of(state, team, reading.now).await;
     let place = match event_quota::take(state, team, limit, &event.event).await {
@@ -234,10 +252,10 @@ pub(super) async fn draw_salts(state: &AppState, steady: Timestamp) {
 }
 
 /// What the headers of a request say about who sends it.
-pub(super) fn arrival<'a>(req: &'a HttpRequest, client: IpAddr, reading: Reading) -> Arrival<'a> {
-    let header = |name: HeaderName| req.headers().get(name).and_then(|value| value.to_str().ok());
+pub(super) fn arrival(headers: &HeaderMap, client: IpAddr, reading: Reading) -> Arrival<'_> {
+    let header = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     // A page's address has ASCII only: what has not is the name of no page, and not the absence of one.
-    let page = |name: HeaderName| req.headers().get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
+    let page = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
     let mut arrival = Arrival::from_address(client, reading.now);
     arrival.steady_at = reading.steady;
     arrival.origin = page(header::ORIGIN);
@@ -247,7 +265,7 @@ pub(super) fn arrival<'a>(req: &'a HttpRequest, client: IpAddr, reading: Reading
     arrival.sec_gpc = header(SEC_GPC);
     arrival.dnt = header(header::DNT);
     arrival.purpose = header(SEC_PURPOSE).or_else(|| header(PURPOSE));
-    arrival.hints = client_hints(req.headers());
+    arrival.hints = client_hints(headers);
     arrival
 }
 

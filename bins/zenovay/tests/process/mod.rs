@@ -150,21 +150,26 @@ impl Site {
 
     /// Starts the server under `wrapper` (a program and its arguments, such as `strace …`) with `environment`.
     pub fn serve_with(&self, wrapper: &[&str], environment: &[(&str, &str)]) -> Server {
-        self.start(wrapper, environment, "127.0.0.0/8")
+        self.start(wrapper, environment, "127.0.0.0/8", "127.0.0.1:0")
     }
 
     /// Starts the server, which believes the proxies in `networks`.
     pub fn serve_trusting(&self, networks: &str) -> Server {
-        self.start(&[], &[], networks)
+        self.start(&[], &[], networks, "127.0.0.1:0")
     }
 
-    fn start(&self, wrapper: &[&str], environment: &[(&str, &str)], trusted_proxies: &str) -> Server {
+    /// Starts the server at an address that others know.
+    pub fn serve_at(&self, address: &str) -> Server {
+        self.start(&[], &[], "127.0.0.0/8", address)
+    }
+
+    fn start(&self, wrapper: &[&str], environment: &[(&str, &str)], trusted_proxies: &str, listen: &str) -> Server {
         let mut words = wrapper.to_vec();
         words.push(BINARY);
         let mut command = Command::new(words[0]);
         command
             .args(&words[1..])
-            .args(["serve", "--listen", "127.0.0.1:0", "--trusted-proxies", trusted_proxies])
+            .args(["serve", "--listen", listen, "--trusted-proxies", trusted_proxies])
             .args(["--metrics-listen", "127.0.0.1:0", "--config"])
             .arg(&self.config)
             .arg("--data-dir")

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use zenovay_domain::{Timestamp, WebsiteId};
+use zenovay_domain::{Timestamp, VisitorId, WebsiteId};
 use zenovay_events::IdempotencyKey;
-use zenovay_events_clickhouse::{Claim, Shared, SharedError};
+use zenovay_events_clickhouse::{Claim, Erasure, Shared, SharedError};
 
 struct Key {
     arrival: u64,
@@ -17,6 +17,7 @@ struct State {
     next: u64,
     keys: HashMap<(WebsiteId, IdempotencyKey), Key>,
     ledger: Option<String>,
+    erasures: Vec<Erasure>,
 }
 
 #[derive(Clone, Default)]
@@ -68,8 +69,31 @@ impl Shared for InMemory {
         Ok(self.state().ledger.clone())
     }
 
-    fn set_retention(&self, ledger: &str) -> Result<(), SharedError> {
-        self.state().ledger = Some(ledger.to_owned());
-        Ok(())
+    fn replace_retention(&self, before: Option<&str>, ledger: &str) -> Result<bool, SharedError> {
+        let mut state = self.state();
+        let is_as_before = state.ledger.as_deref() == before;
+        if is_as_before {
+            state.ledger = Some(ledger.to_owned());
+        }
+        Ok(is_as_before)
+    }
+
+    fn add_erasure(&self, website: WebsiteId, visitor: Option<VisitorId>) -> Result<u64, SharedError> {
+        let mut state = self.state();
+        let id = state.erasures.last().map_or(0, |last| last.id) + 1;
+        state.erasures.push(Erasure::new(id, website, visitor));
+        Ok(id)
+    }
+
+    fn erasures_after(&self, id: u64) -> Result<Vec<Erasure>, SharedError> {
+        let mut state = self.state();
+        if state.erasures.last().map_or(0, |last| last.id) < id {
+            state.erasures.push(Erasure::new(id, WebsiteId::from_bytes([0; 16]), None));
+        }
+        Ok(state.erasures.iter().filter(|erasure| erasure.id > id).copied().collect())
+    }
+
+    fn last_erasure(&self) -> Result<u64, SharedError> {
+        Ok(self.state().erasures.last().map_or(0, |last| last.id))
     }
 }

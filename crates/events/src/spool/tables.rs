@@ -18,9 +18,11 @@ const TABLES: &str = "
         is_done INTEGER NOT NULL DEFAULT 0
     );";
 
-/// The names of numbers in the table `meta`: up to which batch everything is delivered, and captures are durable where they go.
+/// The names of numbers in the table `meta`: up to which batch everything is delivered, and captures are durable where they go; up to which
+/// erasure that all spools are told of this one has noted them.
 const DELIVERED: &str = "delivered_seq";
 const SYNCED: &str = "synced_seq";
+const HEARD: &str = "erasures_heard";
 
 /// A delivery that was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub(super) struct Noted {
     pub(super) last_seq: u64,
     /// Whether what was delivered before is erased.
     pub(super) is_done: bool,
+    /// Its number among those that all spools are told of; not known of one that was noted before the spool was opened.
+    pub(super) heard: Option<u64>,
 }
 
 impl Noted {
@@ -62,6 +66,7 @@ impl Noted {
 pub(super) struct Known {
     pub(super) delivered_seq: u64,
     pub(super) synced_seq: u64,
+    pub(super) heard: Option<u64>,
     pub(super) planned: Option<Planned>,
     pub(super) erasures: Vec<Noted>,
 }
@@ -69,9 +74,9 @@ pub(super) struct Known {
 /// Makes the tables where they are missing, and reads them.
 pub(super) fn read(connection: &Connection) -> Result<Known, StepError> {
     connection.execute_batch(TABLES)?;
-    let mark = |name: &str| -> Result<u64, rusqlite::Error> {
+    let mark = |name: &str| -> Result<Option<u64>, rusqlite::Error> {
         let value = connection.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get::<_, i64>(0));
-        Ok(value.optional()?.unwrap_or(0).cast_unsigned())
+        Ok(value.optional()?.map(i64::cast_unsigned))
     };
     let planned = |row: &rusqlite::Row<'_>| {
         let number = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
@@ -84,11 +89,13 @@ pub(super) fn read(connection: &Connection) -> Result<Known, StepError> {
             visitor: row.get::<_, Option<i64>>(2)?.map(|id| VisitorId(id.cast_unsigned())),
             last_seq: row.get::<_, i64>(3)?.cast_unsigned(),
             is_done: row.get(4)?,
+            heard: None,
         })
     };
     Ok(Known {
-        delivered_seq: mark(DELIVERED)?,
-        synced_seq: mark(SYNCED)?,
+        delivered_seq: mark(DELIVERED)?.unwrap_or(0),
+        synced_seq: mark(SYNCED)?.unwrap_or(0),
+        heard: mark(HEARD)?,
         planned: connection
             .query_row("SELECT last_seq, first_arrival, erasures FROM delivery", [], planned)
             .optional()?,
@@ -108,6 +115,11 @@ fn set_mark(connection: &Connection, name: &str, value: u64) -> Result<(), StepE
 /// Captures up to `seq` are durable where they go.
 pub(super) fn set_synced(connection: &Connection, seq: u64) -> Result<(), StepError> {
     set_mark(connection, SYNCED, seq)
+}
+
+/// The erasures up to `id` that all spools are told of are noted here.
+pub(super) fn set_heard(connection: &Connection, id: u64) -> Result<(), StepError> {
+    set_mark(connection, HEARD, id)
 }
 
 /// A delivery is begun.

@@ -81,15 +81,21 @@ fn what_was_erased_is_not_delivered() {
     let spool = open(&dir);
     append(&spool, (1..=4).map(|visitor| view(site(1), visitor)).collect());
     append(&spool, vec![view(site(2), 1), view(site(3), 5)]);
-    let first = spool.note_erasure(site(1), Some(VisitorId(2))).unwrap();
+    assert_eq!(spool.last_erasure(), None);
+    spool.begin_erasures(6).unwrap();
+    spool.note_erasure(7, site(1), Some(VisitorId(2))).unwrap();
+    // It is known where they begin, and what is noted.
+    spool.begin_erasures(100).unwrap();
+    spool.note_erasure(7, site(1), Some(VisitorId(4))).unwrap();
+    assert_eq!(spool.last_erasure(), Some(7));
     assert_eq!(visitors(&next(&spool, 10).unwrap()), [(10, 1), (12, 3), (13, 4), (14, 1), (15, 5)]);
     // Nobody got it yet.
-    let second = spool.note_erasure(site(1), Some(VisitorId(3))).unwrap();
+    spool.note_erasure(8, site(1), Some(VisitorId(3))).unwrap();
     assert_eq!(visitors(&next(&spool, 10).unwrap()), [(10, 1), (13, 4), (14, 1), (15, 5)]);
-    let pending: Vec<i64> = spool.pending_erasures().iter().map(|erasure| erasure.id).collect();
-    assert_eq!(pending, [first, second]);
+    let pending: Vec<_> = spool.pending_erasures().iter().map(|erasure| erasure.visitor).collect();
+    assert_eq!(pending, [Some(VisitorId(2)), Some(VisitorId(3))]);
     spool.may_be_stored();
-    let third = spool.note_erasure(site(3), None).unwrap();
+    spool.note_erasure(9, site(3), None).unwrap();
     assert!(spool.pending_erasures().is_empty(), "it is not known what is stored");
     // The visitor comes back.
     append(&spool, vec![view(site(1), 2)]);
@@ -100,10 +106,10 @@ fn what_was_erased_is_not_delivered() {
     assert_eq!(visitors(&delivery), [(10, 1), (13, 4), (14, 1), (15, 5)]);
     spool.delivered(&delivery).unwrap();
     for erasure in spool.pending_erasures() {
-        assert!(!spool.is_erased(erasure.id));
         spool.erased(erasure.id).unwrap();
     }
-    assert!([first, second, third].into_iter().all(|id| spool.is_erased(id)));
+    assert_eq!((spool.pending_erasures(), spool.last_erasure()), (Vec::new(), Some(9)));
+    assert!(!spool.is_erased(10), "it was not noted");
     let bytes: Vec<u8> = ["events.db", "events.db-wal"]
         .iter()
         .flat_map(|name| std::fs::read(dir.path().join("spool").join(name)).unwrap_or_default())
@@ -111,6 +117,13 @@ fn what_was_erased_is_not_delivered() {
     let is_there = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(!is_there("/of-visitor-3") && is_there("/of-visitor-2"), "no trace but of what came later");
     assert_eq!(visitors(&next(&spool, 20).unwrap()), [(20, 2)]);
+    spool.note_erasure(10, site(1), Some(VisitorId(2))).unwrap();
+    assert!(!spool.is_erased(10));
+    spool.erased(spool.pending_erasures()[0].id).unwrap();
+    assert!(!spool.is_erased(10), "it waits to be delivered");
+    assert_eq!(visitors(&next(&spool, 20).unwrap()), []);
+    spool.delivered(&next(&spool, 20).unwrap()).unwrap();
+    assert!(spool.is_erased(10));
 }
 
 /// Sabotage: forget the keys of a website that is deleted, or not.
@@ -120,7 +133,7 @@ fn a_deleted_website_has_no_keys() {
     let spool = open(&dir);
     let keyed = |number| view(site(number), 1).with_key(IdempotencyKey([9; 16]));
     append(&spool, vec![keyed(1), keyed(2)]);
-    spool.note_erasure(site(1), None).unwrap();
+    spool.note_erasure(1, site(1), None).unwrap();
     assert_eq!(append(&spool, vec![keyed(1), keyed(2)]), [AppendOutcome::Stored, AppendOutcome::Duplicate]);
     assert_eq!(visitors(&next(&spool, 0).unwrap()), [(1, 1), (2, 1)]);
 }
@@ -224,7 +237,7 @@ fn a_session_has_one_visitor_also_after_a_restart() {
     assert!(matches!(of_another(1), Err(AppendError::Sessions(_))));
     spool.learn(vec![(site(1), SessionId(2), SessionSpan::at(VisitorId(2), NOW))]).unwrap();
     assert!(matches!(of_another(2), Err(AppendError::Sessions(_))));
-    spool.note_erasure(site(1), Some(VisitorId(2))).unwrap();
+    spool.note_erasure(1, site(1), Some(VisitorId(2))).unwrap();
     assert_eq!(of_another(2), Ok(vec![AppendOutcome::Stored]));
 }
 

@@ -1,8 +1,8 @@
 //! What nodes share whose events are in ClickHouse.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Binary, Text};
-use zenovay_domain::{Timestamp, WebsiteId};
+use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
+use zenovay_domain::{Timestamp, VisitorId, WebsiteId};
 
 use super::errors::explained;
 use super::failed::Done;
@@ -13,7 +13,8 @@ use crate::{Result, StoreError};
 /// Connections: of the thread that delivers events, and of whoever changes how long they are kept.
 const CONNECTIONS: u32 = 2;
 
-/// What nodes share whose events are in ClickHouse: numbers that are given once, idempotency keys, and the ledger of retention, in tables
+/// What nodes share whose events are in ClickHouse: numbers that are given once, idempotency keys, the ledger of retention, what was erased,
+/// and the secret that visitors are named with, in tables
 /// beside those of [`PostgresStore`](crate::PostgresStore). What is written is as durable as the server's `synchronous_commit` says.
 ///
 /// Every method blocks, as those of [`PostgresStore`](crate::PostgresStore) do. None waits for changes of metadata.
@@ -43,6 +44,37 @@ impl KeyClaim {
         Self { website, key, arrival, received_at, expired }
     }
 }
+
+/// Something that was erased, as all nodes are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClusterErasure {
+    /// Its number: greater than those before, from 1.
+    pub id: u64,
+    /// Of which website.
+    pub website: WebsiteId,
+    /// Whose; everybody's when it is `None`.
+    pub visitor: Option<VisitorId>,
+}
+
+#[derive(QueryableByName)]
+struct Erased {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Binary)]
+    website: Vec<u8>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    visitor: Option<i64>,
+}
+
+#[derive(QueryableByName)]
+struct Secret {
+    #[diesel(sql_type = Binary)]
+    secret: Vec<u8>,
+}
+
+/// So many erasures are told at a time.
+const ERASURES_TOLD: i64 = 1_000;
 
 #[derive(QueryableByName)]
 struct First {
@@ -189,17 +221,108 @@ impl PostgresCluster {
         Ok(found.map(|found| found.ledger))
     }
 
-    /// Keeps a ledger of retention in the place of the one before.
+    /// Keeps a ledger of retention in the place of `before`, `None` for none. `false` when another one is kept, and stays.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the server cannot be asked, [`StoreError::Invalid`] when the text has the character U+0000.
-    pub fn set_ledger(&self, ledger: &str) -> Result<()> {
-        let put = "INSERT INTO cluster_ledger (id, ledger) VALUES (1, $1) \
-                   ON CONFLICT (id) DO UPDATE SET ledger = excluded.ledger";
+    pub fn replace_ledger(&self, before: Option<&str>, ledger: &str) -> Result<bool> {
+        let put = match before {
+            None => "INSERT INTO cluster_ledger (id, ledger) SELECT 1, $1 WHERE $2 IS NULL ON CONFLICT (id) DO NOTHING",
+            Some(_) => "UPDATE cluster_ledger SET ledger = $1 WHERE ledger = $2",
+        };
         let put = self.pool.with(|conn| {
-            diesel::sql_query(put).bind::<Text, _>(ledger).execute(conn)?;
-            Ok(())
+            let put = diesel::sql_query(put).bind::<Text, _>(ledger).bind::<Nullable<Text>, _>(before);
+            Ok(put.execute(conn)?)
         });
-        put.map_err(StoreError::from)
+        Ok(put.map_err(StoreError::from)? > 0)
     }
+
+    /// Tells all nodes that `visitor` of `website` is erased, or all of the website; gives the number of the erasure.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the server cannot be asked: they may be told.
+    pub fn add_erasure(&self, website: WebsiteId, visitor: Option<VisitorId>) -> Result<u64> {
+        // One at a time: whoever has read up to a number has read all that are smaller.
+        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED; LOCK TABLE cluster_erasures IN EXCLUSIVE MODE";
+        let add = "INSERT INTO cluster_erasures (id, website, visitor) \
+                   SELECT coalesce(max(id), 0) + 1, $1, $2 FROM cluster_erasures RETURNING id AS first";
+        let visitor = visitor.map(|visitor| visitor.0.cast_signed());
+        let bytes = website.as_bytes().to_vec();
+        let added = self.pool.with(|conn| {
+            in_transaction(conn, begin, |conn| -> Done<First> {
+                Ok(diesel::sql_query(add)
+                    .bind::<Binary, _>(&bytes)
+                    .bind::<Nullable<BigInt>, _>(visitor)
+                    .get_result::<First>(conn)?)
+            })
+        })?;
+        Ok(added.first.cast_unsigned())
+    }
+
+    /// The erasures with a number greater than `id`, ascending: the first thousand. Whoever names a number greater than the last one knows some
+    /// that a database which was put back does not: those that are added from now on have greater ones.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the server cannot be asked.
+    pub fn erasures_after(&self, id: u64) -> Result<Vec<ClusterErasure>> {
+        let last = self.last_erasure()?;
+        if last == id {
+            return Ok(Vec::new());
+        }
+        let after = i64::try_from(id).map_err(explained)?;
+        if last < id {
+            // Of a website that nobody has.
+            let begin = "BEGIN ISOLATION LEVEL READ COMMITTED; LOCK TABLE cluster_erasures IN EXCLUSIVE MODE";
+            let go_on = "INSERT INTO cluster_erasures (id, website) SELECT $1, $2 \
+                         WHERE $1 > (SELECT coalesce(max(id), 0) FROM cluster_erasures)";
+            self.pool.with(|conn| {
+                in_transaction(conn, begin, |conn| -> Done<usize> {
+                    Ok(diesel::sql_query(go_on)
+                        .bind::<BigInt, _>(after)
+                        .bind::<Binary, _>([0_u8; 16].as_slice())
+                        .execute(conn)?)
+                })
+            })?;
+        }
+        let select = "SELECT id, website, visitor FROM cluster_erasures WHERE id > $1 ORDER BY id LIMIT $2";
+        let found = self.pool.with(|conn| {
+            let select = diesel::sql_query(select).bind::<BigInt, _>(after).bind::<BigInt, _>(ERASURES_TOLD);
+            Ok(select.load::<Erased>(conn)?)
+        })?;
+        let read = |Erased { id, website, visitor }: Erased| {
+            let website = website.try_into().map_err(|_other| damaged("cluster_erasures"))?;
+            let visitor = visitor.map(|visitor| VisitorId(visitor.cast_unsigned()));
+            Ok(ClusterErasure { id: id.cast_unsigned(), website: WebsiteId::from_bytes(website), visitor })
+        };
+        found.into_iter().map(read).collect()
+    }
+
+    /// The number of the last erasure; 0 when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the server cannot be asked.
+    pub fn last_erasure(&self) -> Result<u64> {
+        let select = "SELECT coalesce(max(id), 0) AS first FROM cluster_erasures";
+        let last = self.pool.with(|conn| Ok(diesel::sql_query(select).get_result::<First>(conn)?))?;
+        Ok(last.first.cast_unsigned())
+    }
+
+    /// The secret that visitors are named with: the one that is kept, else `fresh`, which is kept before this returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the server cannot be asked, [`StoreError::Damaged`] when what is kept is none.
+    pub fn secret(&self, fresh: &[u8; 32]) -> Result<[u8; 32]> {
+        let keep = "INSERT INTO cluster_secret (id, secret) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
+        let select = "SELECT secret FROM cluster_secret";
+        let Secret { secret } = self.pool.with(|conn| {
+            diesel::sql_query(keep).bind::<Binary, _>(fresh.as_slice()).execute(conn)?;
+            Ok(diesel::sql_query(select).get_result::<Secret>(conn)?)
+        })?;
+        secret.try_into().map_err(|_other| damaged("cluster_secret"))
+    }
+}
+
+/// A row of `table` is not what it must be.
+fn damaged(table: &str) -> StoreError {
+    StoreError::Damaged(format!("a row of {table} is not one").into())
 }

@@ -58,7 +58,7 @@ use self::address::Address;
 use self::bounded::Bounded;
 pub use self::bounded::end_all as end_postgres;
 pub use self::claim::ServerClaim;
-pub use self::cluster::{KeyClaim, PostgresCluster};
+pub use self::cluster::{ClusterErasure, KeyClaim, PostgresCluster};
 pub use self::copy::{CopiedRows, CopyError, PostgresSnapshot, copy_to_postgres};
 use self::errors::explained;
 use self::failed::Done;
@@ -121,8 +121,11 @@ const VERSION_CONNECTIONS: u32 = 2;
 /// transaction. It is of one database: the number means nothing to others.
 const LOCK: i64 = 0x007a_656e_6f76_6179;
 
-/// The lock that the one server on a database holds.
+/// The lock that the one server on a database holds alone, or that several hold together.
 const SERVER_LOCK: i64 = LOCK + 1;
+
+/// The lock that the one of several servers holds that does what one of them does.
+const LEADER_LOCK: i64 = LOCK + 2;
 
 /// The store in a PostgreSQL database (15 or newer), which any number of processes on any number of machines may have open.
 ///

@@ -1,0 +1,2 @@
+DROP TABLE cluster_secret;
+DROP TABLE cluster_erasures;

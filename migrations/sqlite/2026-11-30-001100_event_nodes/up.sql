@@ -1,0 +1,2 @@
+-- The tables of several nodes are in PostgreSQL alone.
+SELECT 1;
