@@ -322,7 +322,7 @@ fn what_is_damaged_is_named_and_the_rest_restored_when_told() {
     }
     let manifest = backup.join("manifest.json");
     let kept = fs::read_to_string(&manifest).expect("a manifest");
-    fs::write(&manifest, kept.replacen("\"format\": 1", "\"format\": 2", 1)).expect("it can be written");
+    fs::write(&manifest, kept.replacen("\"format\": 1", "\"format\": 3", 1)).expect("it can be written");
     let words = fails(&place.elsewhere("newer"), &["restore", text(&backup)]);
     assert!(words.contains("later version of zenovay"), "{words}");
     fs::write(&manifest, &kept[..kept.len() / 2]).expect("it can be written");
