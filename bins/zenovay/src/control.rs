@@ -325,7 +325,7 @@ fn move_events(mut stream: &UnixStream, state: &AppState, config: &Config, to: O
 fn give_up(state: &AppState, config: &Config) -> io::Result<()> {
     let _turn = state.erasures.turn();
     moving::give_up(&config.data_dir)?;
-    if let Some(store) = state.events.embedded() {
+    if let Some(store) = state.events.movable() {
         store.keep_segments(false);
     }
     Ok(())

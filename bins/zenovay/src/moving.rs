@@ -138,7 +138,7 @@ mod with_clickhouse {
         erasures: &Erasures,
         time: Duration,
     ) -> Result<Moved, CopyFailure> {
-        let store = events.embedded().ok_or("the events are in ClickHouse already")?;
+        let store = events.movable().ok_or("the events are in ClickHouse already")?;
         Ok(mover(config, to)?.step(store, || erasures.turn(), time)?)
     }
 
@@ -148,7 +148,7 @@ mod with_clickhouse {
         to: &EventsUrl,
         events: &dyn EventStore,
     ) -> Result<Reconciliation, CopyFailure> {
-        let store = events.embedded().ok_or("the events are in ClickHouse already")?;
+        let store = events.movable().ok_or("the events are in ClickHouse already")?;
         let compared = mover(config, to)?.reconcile(store)?;
         let folder = config.data_dir.join(MOVED);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;

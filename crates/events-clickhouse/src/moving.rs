@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use zenovay_domain::{Event, Interval, TimeRange, Timestamp, VisitorId, WebsiteId, Zone};
-use zenovay_events::engine::{Sealed, StoredKey, copy_keys};
-use zenovay_events::{ChangeError, EmbeddedStore, EventStore, NewEvent};
+use zenovay_events::engine::{Movable, Sealed, StoredKey, copy_keys};
+use zenovay_events::{ChangeError, NewEvent};
 use zenovay_query::{Answer, Budget, MetricValues, Query, QueryError, Question};
 
 use crate::shared::{Claim, Shared, SharedError};
@@ -304,7 +304,7 @@ impl Mover {
     ///
     /// # Errors
     /// When something cannot be read or written. What was done stays done.
-    pub fn step<T>(&self, store: &EmbeddedStore, turn: impl Fn() -> T, time: Duration) -> Result<Moved, MoveError> {
+    pub fn step<T>(&self, store: &dyn Movable, turn: impl Fn() -> T, time: Duration) -> Result<Moved, MoveError> {
         let until = Instant::now() + time;
         {
             let _turn = turn();
@@ -333,7 +333,7 @@ impl Mover {
     ///
     /// # Errors
     /// When one of them cannot be asked.
-    pub fn reconcile(&self, store: &EmbeddedStore) -> Result<Reconciliation, MoveError> {
+    pub fn reconcile(&self, store: &dyn Movable) -> Result<Reconciliation, MoveError> {
         let mut progress = self.progress()?;
         self.erase(&|| ())?;
         progress.erasures.clear();
@@ -393,7 +393,7 @@ impl Mover {
     }
 
     /// Begins a move, or makes sure that this goes on with one.
-    fn begin(&self, store: &EmbeddedStore) -> Result<(), MoveError> {
+    fn begin(&self, store: &dyn Movable) -> Result<(), MoveError> {
         let database = &self.tables.config().database;
         match Progress::read(&self.path)? {
             Some(progress) if progress.database != *database => {
@@ -448,7 +448,7 @@ impl Mover {
     }
 
     /// Moves the next batch, or does what comes before it. `false` when there is nothing to move.
-    fn move_some(&self, store: &EmbeddedStore, sealed: &[Sealed], progress: &mut Progress) -> Result<bool, MoveError> {
+    fn move_some(&self, store: &dyn Movable, sealed: &[Sealed], progress: &mut Progress) -> Result<bool, MoveError> {
         let Some(mut current) = progress.current else {
             let next = sealed.iter().find(|one| progress.after.is_none_or(|after| one.position > after));
             let Some(&Sealed { position, id, rows, .. }) = next else { return Ok(false) };
@@ -497,7 +497,7 @@ impl Mover {
 
     fn compare(
         &self,
-        store: &EmbeddedStore,
+        store: &dyn Movable,
         website: WebsiteId,
         rows: Both<u64>,
         since: Option<Timestamp>,

@@ -6,11 +6,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use zenovay_domain::{
-    Dimension, Event, EventKind, SessionFault, SessionId, TimeRange, Timestamp, VisitorId, WebsiteId, normal_path,
+    Clock, Dimension, Event, EventKind, SessionFault, SessionId, TimeRange, Timestamp, VisitorId, WebsiteId,
+    normal_path,
 };
 use zenovay_query::random::{EPOCH_MS, Sessions, impossible_totals};
 use zenovay_query::{
@@ -18,9 +20,10 @@ use zenovay_query::{
     oracle,
 };
 
+use crate::store::Movable;
 use crate::{
-    AppendError, AppendOutcome, AppendReceipt, ChangeError, EventFault, EventStore, IdempotencyKey, Kept, NewEvent,
-    RETENTION_GRACE_DAYS, Retained,
+    AppendError, AppendOutcome, AppendReceipt, ChangeError, EmbeddedConfig, EmbeddedStore, EventFault, EventStore,
+    IdempotencyKey, Kept, NewEvent, OpenError, RETENTION_GRACE_DAYS, Retained,
 };
 
 /// Opens stores over one set of data and makes their background work happen now.
@@ -81,6 +84,14 @@ macro_rules! conformance_tests {
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// A store of which the events are to be moved into another one.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn in_directory(config: EmbeddedConfig, clock: Arc<dyn Clock>) -> Result<impl Movable, OpenError> {
+    EmbeddedStore::open(config, clock)
+}
 
 /// Some website.
 pub fn website(number: u8) -> WebsiteId {

@@ -25,6 +25,7 @@ use crate::sections::StoredSections;
 use crate::segment::{Segment, file_name, ranges_of};
 use crate::slot::LogOwner;
 use crate::state::State;
+use crate::store::Movable;
 use crate::view::Views;
 use crate::writer::Writer;
 use crate::{
@@ -309,7 +310,7 @@ impl EventStore for EmbeddedStore {
         Ok(self.inner.copy(copier)?)
     }
 
-    fn embedded(&self) -> Option<&EmbeddedStore> {
+    fn movable(&self) -> Option<&dyn Movable> {
         Some(self)
     }
 

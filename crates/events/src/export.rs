@@ -9,9 +9,9 @@ use zenovay_query::{Budget, Cause, QueryError};
 
 use crate::ChangeError;
 use crate::head::SiteHead;
-use crate::moving::Piece;
 use crate::segment::{Coded, ColumnId, Rows, Segment, SegmentError, SiteRange, Values, damaged};
 use crate::state::State;
+use crate::store::Piece;
 
 /// What a row of a row group takes while its columns are read, about.
 const ROW_BYTES: usize = 8;

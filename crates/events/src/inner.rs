@@ -34,7 +34,7 @@ pub(crate) struct Inner {
     pub(crate) rewriting: Mutex<()>,
     /// Whether visitor codes could not be given: then nothing is written anew for them until the next round of merges.
     pub(crate) have_codes_failed: AtomicBool,
-    /// Whether segments stay as they are but for erasures, see [`crate::EmbeddedStore::keep_segments`].
+    /// Whether segments stay as they are but for erasures, see [`crate::engine::Movable::keep_segments`].
     pub(crate) keeps_segments: AtomicBool,
     /// Segments whose merge failed.
     pub(crate) set_aside: Mutex<SetAside>,

@@ -80,8 +80,9 @@ pub use zenovay_query as query;
 #[doc(hidden)]
 pub mod engine {
     pub use crate::ledger::{Ledger, Removal};
-    pub use crate::moving::{Piece, Sealed, StoredKey, copy_keys};
+    pub use crate::moving::{StoredKey, copy_keys};
     pub use crate::spool::{Acknowledged, Delivery, PendingErasure, Spool, SpoolConfig, SpoolError, SpoolFigures};
+    pub use crate::store::{Movable, Piece, Sealed};
 }
 
 /// What tests and benches of the store itself take hold of. Changes without notice.

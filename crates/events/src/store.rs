@@ -3,9 +3,10 @@
 use zenovay_domain::{Dimension, Event, EventFlags, TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_query::{Answer, Budget, Cause, Query, QueryError};
 
+use crate::ledger::Ledger;
 use crate::{
-    Append, AppendError, AppendReceipt, AppendRefused, Copier, EmbeddedStore, Kept, NewCapture, NewEvent, Retained,
-    SegmentCheck, SegmentFile,
+    Append, AppendError, AppendReceipt, AppendRefused, Copier, Kept, NewCapture, NewEvent, Retained, SegmentCheck,
+    SegmentFile, WebsiteRows,
 };
 
 /// Why stored events were not changed, or not all of them.
@@ -231,14 +232,64 @@ pub trait EventStore: Send + Sync {
         Err(ChangeError::Unavailable(Cause::new(words, std::io::Error::other(words))))
     }
 
-    /// The store in the directory of this machine that this is; `None` of one that keeps events elsewhere.
-    fn embedded(&self) -> Option<&EmbeddedStore> {
+    /// This store, when its events can be moved into another one; `None` of one that keeps events elsewhere.
+    #[doc(hidden)]
+    fn movable(&self) -> Option<&dyn Movable> {
         None
     }
 
     /// Refuses new appends, completes those that are queued, and seals the head. Returns when all is on disk. Blocks: it writes
     /// files and waits for the store's threads. Appends that still wait for room get their events back.
     fn shutdown(&self);
+}
+
+/// A segment: a file of rows that never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sealed {
+    /// Its place among all, in the order of arrival. What an erasure leaves of it has the same.
+    pub position: u64,
+    /// Which file it is. What an erasure leaves of it has another one.
+    pub id: u64,
+    /// Its rows.
+    pub rows: u64,
+}
+
+/// Some rows of a segment, which follow each other.
+pub type Piece = Vec<(WebsiteId, Event)>;
+
+/// A store with segments, for whoever moves its events into another one.
+///
+/// Segments have a place, which stays when one is written anew because something in it was erased, and rows in the order of their arrival
+/// where their time is the same. So whoever takes segments by their places, each from its first row to its last, takes all rows in an order
+/// that gives the same answers. While [`keep_segments`](Self::keep_segments) says so, nothing but an erasure takes rows out of a segment, and
+/// no two become one.
+pub trait Movable: EventStore {
+    /// Whether segments stay as they are from now on but for erasures: none is merged, and what is hidden for long enough stays hidden. Waits
+    /// for a merge that is under way.
+    fn keep_segments(&self, are_kept: bool);
+
+    /// Does one step of merging, when there is something to merge and segments are not kept. `false` when there was nothing. Blocks.
+    ///
+    /// # Errors
+    /// When files cannot be rewritten.
+    fn merge(&self) -> Result<bool, ChangeError>;
+
+    /// The segments in the order of arrival. What is not in one yet gets there by [`seal`](EventStore::seal).
+    fn sealed(&self) -> Vec<Sealed>;
+
+    /// Rows of the segment `id` from its row `from` on, up to `rows_max` of them: fewer at the end of a part of the file, none at its end.
+    /// Hidden rows are among them. `None` when there is no such segment any more.
+    ///
+    /// # Errors
+    /// When the file is damaged or cannot be read.
+    fn read_sealed(&self, id: u64, from: u64, rows_max: usize) -> Result<Option<Piece>, ChangeError>;
+
+    /// What is hidden, and since when.
+    fn ledger(&self) -> Ledger;
+
+    /// How many rows there are of each website, hidden ones too.
+    fn stored(&self) -> Vec<WebsiteRows>;
 }
 
 /// A session that may still go on.

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use zenovay_domain::{
     Dimension, Event, EventKind, Interval, SessionId, SystemClock, TimeRange, Timestamp, VisitorId, WebsiteId, Zone,
 };
-use zenovay_events::{AppendReceipt, EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
+use zenovay_events::engine::Movable;
+use zenovay_events::{AppendReceipt, EmbeddedConfig, EventStore, NewEvent, conformance};
 use zenovay_events_clickhouse::{ClickHouseStore, Mover, SpoolConfig, Tables, count_all};
 use zenovay_query::random::EPOCH_MS;
 use zenovay_query::{Budget, Field, Filter, GroupBy, Metric, Order, Query, Question};
@@ -116,7 +117,7 @@ fn events_move_as_fast_as_they_are_written() {
     let rows = number("ROWS", 1_000_000);
     let shards = servers::start(2);
     let (config, dir) = (servers::config_of(&shards), TempDir::new().unwrap());
-    let store = EmbeddedStore::open(EmbeddedConfig::new(dir.path()), Arc::new(SystemClock)).unwrap();
+    let store = conformance::in_directory(EmbeddedConfig::new(dir.path()), Arc::new(SystemClock)).unwrap();
     for first in (0..rows).step_by(8_192) {
         store.append((first..rows.min(first + 8_192)).map(|number| event(number, rows)).collect()).wait().unwrap();
     }

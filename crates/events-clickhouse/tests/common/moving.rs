@@ -11,7 +11,8 @@ use proptest::test_runner::TestRunner;
 use tempfile::TempDir;
 use zenovay_domain::{Event, ManualClock, TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::conformance;
-use zenovay_events::{AppendOutcome, EmbeddedConfig, EmbeddedStore, EventStore, IdempotencyKey, Kept, RecentSession};
+use zenovay_events::engine::Movable;
+use zenovay_events::{AppendOutcome, EmbeddedConfig, EventStore, IdempotencyKey, Kept, RecentSession};
 use zenovay_events_clickhouse::{
     Acknowledged, ClickHouseStore, Config, MoveError, MoveState, Mover, SpoolConfig, give_up_move, move_state,
     note_erasure,
@@ -81,14 +82,14 @@ impl Place {
     }
 
     /// As a server opens it.
-    fn open(&self) -> EmbeddedStore {
+    fn open(&self) -> impl Movable + use<> {
         let is_under_way = move_state(&self.progress()).unwrap() != MoveState::None;
         let config = EmbeddedConfig::new(self.dir.path()).with(|config| {
             config.keeps_segments = is_under_way;
             config.merge_fan_in = 2;
             config.group_rows = 16;
         });
-        EmbeddedStore::open(config, Arc::new(ManualClock::new(Timestamp::from_millis(EPOCH_MS)))).unwrap()
+        conformance::in_directory(config, Arc::new(ManualClock::new(Timestamp::from_millis(EPOCH_MS)))).unwrap()
     }
 
     fn mover(&self) -> Result<Mover, MoveError> {
@@ -96,7 +97,7 @@ impl Place {
     }
 
     /// One step, by a process that had none before.
-    fn step(&self, store: &EmbeddedStore) -> Result<u64, MoveError> {
+    fn step(&self, store: &dyn Movable) -> Result<u64, MoveError> {
         Ok(self.mover()?.step(store, || (), Duration::ZERO)?.left)
     }
 
