@@ -291,7 +291,7 @@ impl Sections for StoredSections<'_> {
         match &self.known.sources[number] {
             Source::Group(segment, range) => {
                 check_memory(segment, range, columns, budget)?;
-                read_group(segment, range, columns, &mut self.strings.lock(), self.known.hidden_before).map_err(damaged)
+                read_group(segment, range, columns, &mut self.strings.lock(), self.known.hidden_before, budget)
             }
             Source::Head(generation, rows, _) => {
                 budget.check_memory(rows * ROW_BYTES)?;
@@ -528,21 +528,25 @@ fn add_column(read: &mut RowColumns, dimension: Dimension, coded: Coded, known: 
     Some(())
 }
 
-/// The rows of `range` that are not before `since`.
+/// The rows of `range` that are not before `since`. Looks at the budget between columns.
 fn read_group(
     segment: &Segment,
     range: &SiteRange,
     columns: ColumnSet,
     known: &mut Strings,
     since: i64,
-) -> Result<Section, SegmentError> {
+    budget: &Budget,
+) -> Result<Section, QueryError> {
     let rows = range.start as usize..(range.start + range.rows) as usize;
-    let (base, Ids { visitors, sessions }) = segment.read_base(range.group, rows.clone())?;
+    let (base, Ids { visitors, sessions }) = segment.read_base(range.group, rows.clone(), || budget.check())?;
+    budget.check()?;
     let mut made = base.into_chunk(since);
     let mut dictionaries = Box::<[Dictionary; Dimension::COUNT]>::default();
     for dimension in columns.iter() {
-        let Coded { mut codes, values } = segment.read(range.group, ColumnId::Dimension(dimension), rows.clone())?;
-        let Values::Texts(texts) = values else { return Err(segment.error("texts are numbers")) };
+        budget.check()?;
+        let column = ColumnId::Dimension(dimension);
+        let Coded { mut codes, values } = segment.read(range.group, column, rows.clone()).map_err(damaged)?;
+        let Values::Texts(texts) = values else { return Err(damaged(segment.error("texts are numbers"))) };
         let (dictionary, names) = dictionary_of(dimension, &texts, |_| true, known);
         dictionaries[dimension as usize] = dictionary;
         names.rename(&mut codes);

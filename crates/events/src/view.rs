@@ -452,7 +452,7 @@ impl View {
     }
 
     fn read_base(&mut self, segment: &Segment, group: u32, rows: Range<usize>) -> Result<BaseRows, SegmentError> {
-        let (mut base, Ids { visitors, sessions }) = segment.read_base(group, rows)?;
+        let (mut base, Ids { visitors, sessions }) = segment.read_base::<SegmentError>(group, rows, || Ok(()))?;
         rename_ids(&mut base.visitor, &visitors, &mut self.visitors, &mut self.visitor_ids);
         rename_ids(&mut base.session, &sessions, &mut self.sessions, &mut self.session_ids);
         Ok(base)

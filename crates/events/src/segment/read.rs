@@ -212,19 +212,29 @@ impl Segment {
         })
     }
 
-    /// The columns of the rows `rows` of a row group that every query reads.
-    pub(crate) fn read_base(&self, group: u32, rows: Range<usize>) -> Result<(BaseRows, Ids), SegmentError> {
+    /// The columns of the rows `rows` of a row group that every query reads. Calls `look` between them: each takes as long as a
+    /// query may go on without a look at its budget.
+    pub(crate) fn read_base<E: From<SegmentError>>(
+        &self,
+        group: u32,
+        rows: Range<usize>,
+        look: impl Fn() -> Result<(), E>,
+    ) -> Result<(BaseRows, Ids), E> {
         let at = self.read_at(group, rows.clone())?;
+        look()?;
         let kind = self.read_kinds(group, &Rows::all(rows.clone()))?;
+        look()?;
         let ids = |column| match self.read(group, column, rows.clone())? {
             Coded { codes, values: Values::Ids(ids) } => Ok((codes, ids)),
             _ => Err(self.error("ids are not numbers")),
         };
         let (visitor, visitors) = ids(ColumnId::Visitor)?;
+        look()?;
         let (session, sessions) = ids(ColumnId::Session)?;
+        look()?;
         let engagement = self.read(group, ColumnId::EngagementMs, rows)?;
         let Values::Numbers(numbers) = &engagement.values else {
-            return Err(self.error("column `engagement_ms` has no numbers"));
+            return Err(self.error("column `engagement_ms` has no numbers").into());
         };
         let engagement_ms = look_up(&engagement.codes, numbers);
         Ok((BaseRows { at, kind, visitor, session, engagement_ms }, Ids { visitors, sessions }))

@@ -646,12 +646,34 @@ fn an_answer_ends_when_the_budget_does() {
     assert_eq!(answer, Err(QueryError::MemoryExceeded), "too many buckets");
 }
 
+/// Sabotage: go through all sessions of a section without a look.
+#[test]
+fn sessions_of_one_section_are_compared_with_looks_at_the_budget() {
+    #[derive(Debug, Default)]
+    struct Looks(AtomicUsize);
+
+    impl GiveWay for Looks {
+        fn give_way(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    let query = ever(Question::Overview);
+    let [few, many] = [1_000, 20_000].map(|sessions| {
+        let looks = Arc::new(Looks::default());
+        let budget = Budget::unlimited().giving_way(looks.clone());
+        Long::new(&sections_of(&visits(sessions), usize::MAX), &query, &budget, usize::MAX).unwrap();
+        looks.0.load(Ordering::Relaxed)
+    });
+    assert!(many >= few + 4, "{few} looks for 1,000 sessions and {many} for 20,000");
+}
+
 #[test]
 fn parts_that_are_done_are_told() {
     let events = visits(600);
     let sections = sections_of(&events, 100);
-    let progress = std::sync::Arc::new(crate::Progress::default());
-    let budget = Budget::unlimited().reporting_to(std::sync::Arc::clone(&progress));
+    let progress = Arc::new(crate::Progress::default());
+    let budget = Budget::unlimited().reporting_to(Arc::clone(&progress));
     answer_by_sections(&sections, &ever(Question::Breakdown(GroupBy::by(Dimension::Path))), &budget).unwrap();
     let (done, parts) = progress.read();
     assert_eq!(done, parts);

@@ -27,6 +27,10 @@ pub(super) const REST_ROW_BYTES: usize = size_of::<RestRow>() + 128;
 /// Rows of [`Rest`] that are worth looking at.
 const REST_ROWS: usize = 1 << 12;
 
+/// Sessions that are looked for in a table, and rows of [`Rest`] that are gone through, between two looks at the budget: each may wait for
+/// memory.
+const BETWEEN_LOOKS: usize = 1 << 12;
+
 /// Ids that are spread by a multiplication already.
 #[derive(Debug, Default)]
 pub(super) struct Spread(u64);
@@ -191,12 +195,13 @@ impl<'a> Long<'a> {
                 Err(error) => return Err(error),
             }
         }
-        let split = split.into_iter().map(|mut ids| {
-            ids.sort_unstable();
+        let work = Work::new(self.budget);
+        let in_order = |mut ids: Vec<u64>| -> Result<Box<[u64]>, QueryError> {
+            work.sort_by(&mut ids, u64::cmp)?;
             ids.dedup();
-            ids.into_boxed_slice()
-        });
-        Ok(split.collect())
+            Ok(ids.into_boxed_slice())
+        };
+        split.into_iter().map(in_order).collect()
     }
 
     /// Adds those sessions of `parts` to `split` that are in several sections, some several times. Sections within the length of a
@@ -219,20 +224,24 @@ impl<'a> Long<'a> {
             if !is_everyone(&parts) {
                 ids.retain(|&id| parts.contains(&part_of(spread(id))));
             }
+            self.budget.check()?;
             since_retained += ids.len();
             if since_retained > holders.capacity() / 2 {
                 holders.retain(|_, holder| !is_over(holder));
                 since_retained = ids.len();
             }
-            for id in ids {
-                match holders.get_mut(&id) {
-                    Some(holder) if holder.section as usize != number && !is_over(holder) => {
-                        split[number].push(id);
-                        if !std::mem::replace(&mut holder.is_noted, true) {
-                            split[holder.section as usize].push(id);
+            for ids in ids.chunks(BETWEEN_LOOKS) {
+                self.budget.check()?;
+                for &id in ids {
+                    match holders.get_mut(&id) {
+                        Some(holder) if holder.section as usize != number && !is_over(holder) => {
+                            split[number].push(id);
+                            if !std::mem::replace(&mut holder.is_noted, true) {
+                                split[holder.section as usize].push(id);
+                            }
                         }
+                        _ => drop(holders.insert(id, Holder { section: number as u32, is_noted: false })),
                     }
-                    _ => drop(holders.insert(id, Holder { section: number as u32, is_noted: false })),
                 }
             }
             let noted: usize = split.iter().map(|ids| ids.capacity() * size_of::<u64>()).sum();
@@ -431,12 +440,16 @@ impl<'a> Long<'a> {
         let mut origin = Origin { section: number, rows: None };
         let own;
         let mut chunk = &section.chunk;
+        // Each of the steps goes through all rows, visitors or sessions of the section.
+        self.budget.check()?;
         let keys = self.keys(number, section)?;
         if !self.split[number].is_empty() {
             let visitors = chunk.sessions.iter().map(|part| (part.session, part.visitor));
             let (is_split, given) = self.split_codes(number, section, &keys, visitors, part);
+            self.budget.check()?;
             section.give_rows(number, &given, (&keys, self.is_about_sessions), rest);
             self.hold_rest(rest)?;
+            self.budget.check()?;
             let (without, kept) = chunk.without(&is_split);
             own = without;
             origin.rows = Some(kept);
@@ -452,6 +465,7 @@ impl<'a> Long<'a> {
             session_ids: ListRef::from(&section.session_ids[..]),
             split_sessions: CodeSet::EMPTY,
         };
+        self.budget.check()?;
         let codes = self.codes_of(&keys, part)?;
         visit(&Piece::Rows(Rows { dataset, codes: &codes, origins: &[origin], section: Some(number), part, budget }))
     }
@@ -517,16 +531,26 @@ impl<'a> Long<'a> {
         if rows.is_empty() {
             return Ok(());
         }
-        // Chunks stand in the order of the arrival of their rows.
-        rows.sort_by_key(|row| (row.section, row.row));
+        // Chunks stand in the order of the arrival of their rows. What is in order in parts is put together in a fraction of the time.
+        let place = |row: &RestRow| (row.section, row.row);
+        for rows in rows.chunks_mut(BETWEEN_LOOKS) {
+            self.budget.check()?;
+            rows.sort_by_key(place);
+        }
+        self.budget.check()?;
+        rows.sort_by_key(place);
+        self.budget.check()?;
         let budget = self.left().unreported().after(rows.len() * REST_ROW_BYTES);
         let mut builder = DatasetBuilder::default();
         let mut origins = Vec::new();
         let mut keys: IdMap<u64> = IdMap::default();
         for rows in rows.chunk_by(|a, b| a.section == b.section) {
-            for row in rows {
-                builder.push(&row.event);
-                keys.insert(row.event.visitor.0, row.visitor_key);
+            for rows in rows.chunks(BETWEEN_LOOKS) {
+                self.budget.check()?;
+                for row in rows {
+                    builder.push(&row.event);
+                    keys.insert(row.event.visitor.0, row.visitor_key);
+                }
             }
             builder.end_chunk();
             let events = rows.iter().filter(|row| row.row != NO_ROW).map(|row| row.row);
