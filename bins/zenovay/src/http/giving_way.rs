@@ -142,10 +142,22 @@ impl Running {
     pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
         let began = thread_time();
         self.course.lock().thread_began = began;
+        self.charging_from(began, work)
+    }
+
+    /// Does `work` on this thread, which had computed for `began`, and charges those who asked with what it computes.
+    fn charging_from<T>(&self, began: Duration, work: impl FnOnce() -> T) -> T {
         let done = work();
         let used = thread_time().saturating_sub(began);
         self.all.state.lock().charge(self.asking, used, Instant::now());
         done
+    }
+
+    /// The query takes long: it gives way from now on.
+    fn takes_long(&self, course: &mut Course) {
+        if std::mem::take(&mut course.is_short) {
+            self.all.is_no_more_short(self.number);
+        }
     }
 
     /// Whether it has to let others go first at `now`, when its thread has computed for `thread_time`.
@@ -158,8 +170,7 @@ impl Running {
             {
                 return false;
             }
-            course.is_short = false;
-            self.all.is_no_more_short(self.number);
+            self.takes_long(&mut course);
         }
         self.all.short.load(Ordering::Relaxed) > 0
             && now >= course.goes_on_until
@@ -192,6 +203,12 @@ impl GiveWay for Running {
             // kernel, which is 4 ms.
             std::thread::yield_now();
         }
+    }
+
+    fn help(&self, work: &mut dyn FnMut()) {
+        // Only what takes long is done on several threads.
+        self.takes_long(&mut self.course.lock());
+        self.charging_from(thread_time(), work);
     }
 }
 
@@ -261,6 +278,24 @@ mod tests {
         assert!(slow.must_give_way(now + TIME / 4, || began + SHORT));
         slow.run(|| while thread_time() < began + BURST * 2 {});
         assert!(all.state.lock().has_used_much(asking(2, 9), Instant::now()), "it computed twice what it may");
+    }
+
+    /// Sabotage: count what the first thread computed alone, or take a query on several threads for a short one.
+    #[test]
+    fn what_other_threads_of_a_query_compute_is_counted() {
+        let (all, now) = (Arc::new(RunningQueries::default()), Instant::now());
+        let _other = all.begin(asking(1, 1), TIME, now);
+        let query = all.begin(asking(2, 2), TIME, now);
+        query.run(|| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let began = thread_time();
+                    query.help(&mut || while thread_time() < began + BURST * 2 {});
+                });
+            });
+        });
+        assert!(all.state.lock().has_used_much(asking(2, 9), Instant::now()));
+        assert!(query.must_give_way(now, || Duration::ZERO), "it takes long");
     }
 
     /// Sabotage: leave out what was used before.
