@@ -197,6 +197,8 @@ catalog! {
     Merges "merges", "What is stored", "Whether files of events are merged as they come." {
         MergesBehind "merges_behind", Warning, "there are more than 100 files of events, and one for each million of rows"
             => "Look for `merging failed` in the server's log; make space on the disk. Questions are slow until the files are merged.";
+        EventsMoving "events_moving", Note, "a move of events to ClickHouse was begun, and no file is merged until it has ended"
+            => "Run `zenovay move-events` again, with `--finish` when the server is stopped, or give the move up: `zenovay move-events --cancel`.";
     }
     Backup "backup", "What is stored", "When the last backup was made in `backup_dir`, and whether it is whole." {
         BackupNotSet "backup_not_set", Note, "`backup_dir` is not set: the server makes no backups"

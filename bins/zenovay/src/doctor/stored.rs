@@ -12,6 +12,7 @@ use super::{Patient, Problem, Seen, WITHIN, counted, reading, some};
 use crate::backup::{BackupSchedule, Listed, Overview};
 use crate::causes::with_causes;
 use crate::config::BackupPlace;
+use crate::moving::MOVING;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -42,6 +43,9 @@ pub(super) fn segments(patient: &Patient<'_>) -> Seen {
 }
 
 pub(super) fn merges(patient: &Patient<'_>) -> Seen {
+    if patient.config.data_dir.join(MOVING).exists() {
+        return Seen::problem(Problem::EventsMoving, "The data directory has what is not moved, and all that was.");
+    }
     patient.server.map_or_else(Seen::without_server, |server| judge_merges(&server.events.stats()))
 }
 
