@@ -297,6 +297,7 @@ pub fn open_events(
     }
     let is_moving = moving::is_under_way(&config.data_dir)
         .map_err(|error| OpenEventsError::Elsewhere(crate::causes::with_causes(&*error)))?;
+    refuse_metadata_of_clickhouse(config)?;
     let settings = EmbeddedConfig::new(&config.data_dir).with(|settings| {
         settings.keeps_segments = is_moving;
         settings.cache_bytes = config.cache_bytes();
@@ -320,6 +321,24 @@ fn noted_database(data_dir: &Path) -> Result<Option<String>, OpenEventsError> {
             data_dir.join(data_dir::IN_CLICKHOUSE).display()
         ))
     })
+}
+
+/// Refuses events in the data directory where the metadata are of events in ClickHouse, as with a copy of the directory of before a move: nodes
+/// keep the ledger of retention in PostgreSQL, from the moment of a move on.
+fn refuse_metadata_of_clickhouse(config: &Config) -> Result<(), OpenEventsError> {
+    #[cfg(feature = "postgres")]
+    if let Some(url) = config.postgres_url() {
+        let failed = |error: StoreError| OpenEventsError::Elsewhere(crate::causes::with_causes(&error));
+        if PostgresCluster::open(url.expose()).and_then(|cluster| cluster.ledger()).map_err(failed)?.is_some() {
+            return Err(OpenEventsError::Elsewhere(
+                "the PostgreSQL database says that the events of its websites are in ClickHouse, and events_url is not set: set it. What is in this \
+                 data directory is of before; docs/operations/clickhouse.md says how to go back to it"
+                    .to_owned(),
+            ));
+        }
+    }
+    let _ = config;
+    Ok(())
 }
 
 /// Refuses a ClickHouse database that is not the one that the events and the erasures of a data directory are for.

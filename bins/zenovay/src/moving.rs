@@ -31,7 +31,7 @@ pub(crate) fn is_under_way(directory: &Path) -> Result<bool, CopyFailure> {
         zenovay_events_clickhouse::MoveState::None => Ok(false),
         zenovay_events_clickhouse::MoveState::UnderWay => Ok(true),
         _ => {
-            Err("all events are moved to ClickHouse, and the last step has not ended: run `zenovay move-events` again"
+            Err("all events are moved to ClickHouse, and the last step has not ended: run `zenovay move-events --finish` again"
                 .into())
         }
     }
@@ -162,13 +162,15 @@ mod with_clickhouse {
         if move_state(&directory.join(MOVING))? != MoveState::Decided {
             return Ok(Finished::WasThere);
         }
+        let mover = mover(config, to)?;
         let kept_ms = EmbeddedConfig::new("").idempotency_ms;
         // What was set aside already has nothing that is not copied.
         if data_dir::has_own_events(directory) {
-            mover(config, to)?.switch(directory, &directory.join(SPOOL), kept_ms)?;
+            mover.switch(directory, &directory.join(SPOOL), kept_ms)?;
         }
         data_dir::note_clickhouse(directory, to.database())?;
         set_aside(directory)?;
+        mover.release()?;
         super::give_up(directory)?;
         sync_dir(directory)?;
         Ok(Finished::Done)

@@ -295,7 +295,8 @@ fn visit(server: &Server, site: &Site, path: &str) -> u16 {
 
 const SOMEBODY: &str = "2f1c8a5e-0b7d-4a57-9d64-2f1c8a5e0b7d";
 
-/// Sabotage: note no erasure, take the files that are moved for those of a server, or leave the keys and what is hidden behind.
+/// Sabotage: note no erasure, take the files that are moved for those of a server, leave the keys and what is hidden behind, switch without being
+/// asked, or serve the directory of before.
 #[test]
 fn events_move_beside_a_running_server_and_each_is_stored_once() {
     let directory = tempfile::tempdir().unwrap();
@@ -307,12 +308,14 @@ fn events_move_beside_a_running_server_and_each_is_stored_once() {
     site.cli(&["website", "set", &site.website_id, "cookieless=false"]);
     let mut server = site.serve();
     let (mut acknowledged, mut sent) = (Vec::new(), Vec::new());
-    let move_events = || {
-        let output = site.run(&["move-events", "--to", &url], "");
+    let run = |words: &[&str]| {
+        let output = site.run(words, "");
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!told.contains("secret-of-nobody"), "{told}");
         (output.status.success(), serde_json::from_slice(&output.stdout).unwrap_or(serde_json::Value::Null), told)
     };
+    let move_events = || run(&["move-events", "--to", &url]);
+    let finish = || run(&["move-events", "--finish", "--to", &url]);
     for round in 0..4 {
         if round < 2 {
             assert_eq!(visit(&server, &site, "/gone"), 200);
@@ -341,6 +344,8 @@ fn events_move_beside_a_running_server_and_each_is_stored_once() {
         String::from_utf8_lossy(&repaired.stderr).into_owned()
     };
     assert!(told.contains("another server is running"), "{told}");
+    let (is_done, _, told) = finish();
+    assert!(!is_done && told.contains("a server runs on the data directory"), "{told}");
     let views = server.views_by_path(&site.website_id, &site.key);
     let analytics = format!("/api/external/v1/analytics/{}?range=24h", site.website_id);
     let summary = server.get(&analytics, &site.key)["data"]["summary"].clone();
@@ -348,7 +353,18 @@ fn events_move_beside_a_running_server_and_each_is_stored_once() {
     let repaired = site.run(&["repair"], "");
     assert!(String::from_utf8_lossy(&repaired.stderr).contains("move-events --cancel"));
 
+    // As when it crashed at this moment: nothing is switched that was not asked for.
     let (is_done, moved, told) = move_events();
+    assert!(is_done && moved["finished"] == false, "{moved} {told}");
+    assert!(!site.data_dir.join("zenovay.clickhouse").exists() && site.data_dir.join("events.db").exists());
+    let settings = std::fs::read_to_string(&site.config).unwrap();
+    std::fs::write(&site.config, format!("events_url = \"{url}\"\n{settings}")).unwrap();
+    let (is_well, _, told) = run(&["check"]);
+    assert!(!is_well && told.contains("they are moving to ClickHouse"), "{told}");
+    std::fs::write(&site.config, settings).unwrap();
+    let copy = directory.path().join("copy");
+    copy_folder(&site.data_dir, &copy);
+    let (is_done, moved, told) = finish();
     assert!(is_done && moved["finished"] == true, "{moved} {told}");
     assert_eq!(moved["rows"], moved["rows_in_clickhouse"]);
     assert_eq!(moved["websites"], 1);
@@ -357,8 +373,17 @@ fn events_move_beside_a_running_server_and_each_is_stored_once() {
     assert!(!site.data_dir.join("zenovay.moving").exists() && !site.data_dir.join("events.db").exists());
     let refused = site.run(&["serve", "--listen", "127.0.0.1:0"], "");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("events_url is not set"));
-    let (is_done, again, told) = move_events();
+    let (is_done, again, told) = finish();
     assert!(is_done && again["finished"] == true && again["rows"] == 0, "{again} {told}");
+    let (is_done, _, told) = run(&["move-events", "--finish", "--to", &events_url(&clickhouse::config())]);
+    assert!(!is_done && told.contains("name that one"), "{told}");
+    let (is_done, _, told) = run(&["move-events", "--cancel"]);
+    assert!(!is_done && told.contains("there is no move to give up"), "{told}");
+    // The directory of before.
+    std::fs::remove_file(copy.join("zenovay.moving")).unwrap();
+    let refused = site.at(copy).run(&["serve", "--listen", "127.0.0.1:0"], "");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("the PostgreSQL database says"), "{told}");
 
     let now = std::fs::read_to_string(&site.config).unwrap();
     std::fs::write(&site.config, format!("events_url = \"{url}\"\n{now}")).unwrap();
@@ -373,6 +398,19 @@ fn events_move_beside_a_running_server_and_each_is_stored_once() {
     site.cli(&["visitor", "erase", &site.website_id, SOMEBODY, "--yes"]);
     assert_eq!((stored(&config).get("/back"), stored(&config).get("/after")), (None, Some(&1)));
     assert!(!set_aside.join("events.db").exists() && set_aside.join("report.json").exists());
+}
+
+/// A copy of a folder with what is in it, but for sockets.
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (kind, name) = (entry.file_type().unwrap(), to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy_folder(&entry.path(), &name);
+        } else if kind.is_file() {
+            std::fs::copy(entry.path(), name).unwrap();
+        }
+    }
 }
 
 /// Sabotage: merge on, or leave the note.
@@ -390,7 +428,10 @@ fn a_move_that_is_given_up_leaves_everything_as_it_was() {
     let moved = site.cli(&to);
     assert_eq!((&moved["finished"], &moved["rows"]), (&false.into(), &1.into()));
     assert!(site.data_dir.join("zenovay.moving").exists());
+    let doctor = || String::from_utf8_lossy(&site.run(&["doctor"], "").stdout).into_owned();
+    assert!(doctor().contains("events_moving"));
     assert_eq!(site.cli(&["move-events", "--cancel"])["cancelled"], true);
+    assert!(!doctor().contains("events_moving"));
     assert!(!site.data_dir.join("zenovay.moving").exists());
     let refused = site.run(&to, "");
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -400,7 +441,7 @@ fn a_move_that_is_given_up_leaves_everything_as_it_was() {
     for shard in &config.shards {
         clickhouse::execute(shard, &format!("DROP DATABASE {}", config.database));
     }
-    assert_eq!(site.cli(&to)["finished"], true);
+    assert_eq!(site.cli(&["move-events", "--finish", "--to", &url])["finished"], true);
     assert_eq!(stored(&config), [("/".to_owned(), 1)].into());
 }
 

@@ -193,7 +193,7 @@ impl Deliverer {
 
 /// Brings the tables up to date, and finds out which sessions they have.
 pub(crate) fn prepare(inner: &Inner) -> Result<(), DeliveryError> {
-    inner.tables.prepare()?;
+    inner.tables.prepare_to_serve()?;
     inner.shared.raise(inner.tables.next_arrival()?)?;
     inner.spool.learn(inner.tables.known_sessions()?)?;
     inner.rows.store(inner.tables.rows()?, Ordering::Relaxed);

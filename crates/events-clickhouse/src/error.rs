@@ -26,6 +26,15 @@ pub enum OpenError {
         /// The first change that is not known.
         version: String,
     },
+    /// Events move into the database, and no server may use it before all of them are there.
+    #[error(
+        "events are moving into the database {database}, and no server may use it before they are there: name another one, or remove it when that \
+         move was given up"
+    )]
+    Moving {
+        /// Which database.
+        database: String,
+    },
     /// A server could not be asked, or did not do what it was asked.
     #[error("{server} could not be prepared")]
     Server {
@@ -56,6 +65,7 @@ impl OpenError {
             Self::Server { source, .. } => source.code.is_none_or(|code| codes::PASSING.contains(&code)),
             Self::Config { .. }
             | Self::SchemaTooNew { .. }
+            | Self::Moving { .. }
             | Self::Shared(_)
             | Self::Spool(_)
             | Self::Noted(_)

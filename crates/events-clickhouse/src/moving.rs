@@ -10,6 +10,8 @@
 //! sends afterwards are in later segments, and have higher numbers. A segment that an erasure wrote anew while it was half moved is moved
 //! anew, under new numbers, after what was moved of it is removed.
 //!
+//! The database is taken for the move, with a mark in it: no server uses it meanwhile, and no move begins into one that a server has used.
+//!
 //! At the end, when nobody appends any more, numbers of both are compared. Only when all are equal is the ledger of retention put into the
 //! file, and with that the move is decided: what is left, [`Mover::switch`], is done again until it is done.
 
@@ -29,6 +31,7 @@ use zenovay_events::{ChangeError, NewEvent};
 use zenovay_query::{Answer, Budget, MetricValues, Query, QueryError, Question};
 
 use crate::shared::{Claim, Shared, SharedError};
+use crate::tables::Claimed;
 use crate::{Config, OpenError, ServerError, Tables};
 
 /// So many rows are sent at a time at most.
@@ -60,6 +63,31 @@ pub enum MoveError {
     /// The tables have events of something else.
     #[error("the database has {0} events already: name an empty one")]
     NotEmpty(u64),
+    /// A server has used the database.
+    #[error("a server uses the database already: name an empty one that no server was started with")]
+    Served,
+    /// The database is not taken for this move.
+    #[error(
+        "the database is not the one that this move began with, or is taken for another move: name that one, or remove the database and begin \
+         anew with an empty one"
+    )]
+    NotOurs,
+    /// The tables have events of websites of which none was moved.
+    #[error(
+        "the database has {0} events of websites of which none was moved: somebody else uses it. Nothing was removed; give this move up, and begin \
+         anew with an empty one"
+    )]
+    Strange(u64),
+    /// The tables have changed since all numbers were equal.
+    #[error(
+        "the database had {before} events when all numbers were equal, and has {now}: somebody else uses it, or removed some"
+    )]
+    Changed {
+        /// Then.
+        before: u64,
+        /// Now.
+        now: u64,
+    },
     /// Numbers were equal, and what is left is to be done without the store.
     #[error("all events are moved already, and what is left needs the server stopped")]
     Decided,
@@ -121,6 +149,15 @@ struct Progress {
     /// Rows that are moved.
     rows: u64,
     erasures: Vec<Erased>,
+    /// Whether the database is taken for this move.
+    #[serde(default)]
+    is_claimed: bool,
+    /// The websites of which rows were sent.
+    #[serde(default)]
+    websites: BTreeSet<WebsiteId>,
+    /// How many rows the tables had when numbers were equal.
+    #[serde(default)]
+    stored: Option<u64>,
     /// The ledger of retention, when numbers were equal: the move is decided.
     ledger: Option<String>,
 }
@@ -135,6 +172,11 @@ impl Progress {
             Ok(_) => fs::read(path).map_err(failed)?,
         };
         serde_json::from_slice(&text).map(Some).map_err(|error| failed(error.into()))
+    }
+
+    /// Makes sure that `database` is the one that the move goes into.
+    fn is_into(&self, database: &str) -> Result<(), MoveError> {
+        if self.database == database { Ok(()) } else { Err(MoveError::OtherDatabase(self.database.clone())) }
     }
 
     /// Durable when this returns.
@@ -293,9 +335,12 @@ impl Mover {
     /// Into the database of `config`, which is made when it is missing, with numbers from `shared`; `path` is the file of progress. Blocks.
     ///
     /// # Errors
-    /// When the servers cannot be used.
+    /// When the servers cannot be used, or a move went into another database.
     pub fn open(config: Config, shared: Arc<dyn Shared>, path: impl Into<PathBuf>) -> Result<Self, MoveError> {
-        Ok(Self { tables: Tables::open(config)?, shared, path: path.into() })
+        let path = path.into();
+        // No table is made in the wrong one.
+        Progress::read(&path)?.map_or(Ok(()), |progress| progress.is_into(&config.database))?;
+        Ok(Self { tables: Tables::open(config)?, shared, path })
     }
 
     /// Moves what is sealed in `store`, for about as long as `time`: at least one batch, when there is one. Blocks.
@@ -329,19 +374,24 @@ impl Mover {
     }
 
     /// Compares what the two stores have, when all is sealed and moved, and nobody appends or erases. Websites that are not in `store` any
-    /// more are removed from the tables first. When all is equal the move is decided. Blocks.
+    /// more are removed from the tables first, when some of them was moved. When all is equal the move is decided. Blocks.
     ///
     /// # Errors
-    /// When one of them cannot be asked.
+    /// When one of them cannot be asked, or somebody else has written into the tables.
     pub fn reconcile(&self, store: &dyn Movable) -> Result<Reconciliation, MoveError> {
-        let mut progress = self.progress()?;
+        self.confirm(&self.progress()?)?;
         self.erase(&|| ())?;
-        progress.erasures.clear();
+        let mut progress = self.progress()?;
         let here: BTreeMap<WebsiteId, u64> = store.stored().iter().map(|site| (site.website, site.rows)).collect();
-        for (website, _) in self.tables.websites()? {
-            if !here.contains_key(&website) {
-                self.tables.delete_website(website)?;
-            }
+        let mut gone = self.tables.websites()?;
+        gone.retain(|(website, _)| !here.contains_key(website));
+        let strange = gone.iter().filter(|(website, _)| !progress.websites.contains(website));
+        match strange.map(|(_, rows)| rows).sum() {
+            0 => {}
+            rows => return Err(MoveError::Strange(rows)),
+        }
+        for (website, _) in gone {
+            self.tables.delete_website(website)?;
         }
         let there: BTreeMap<WebsiteId, u64> = self.tables.websites()?.into_iter().collect();
         let ledger = store.ledger();
@@ -358,6 +408,7 @@ impl Mover {
         let rows = Both { directory: here.values().sum(), clickhouse: there.values().sum() };
         let compared = Reconciliation { rows, websites };
         if compared.is_equal() {
+            progress.stored = Some(rows.clickhouse);
             progress.ledger = Some(serde_json::to_string(&ledger).map_err(SharedError::new)?);
             progress.write(&self.path)?;
         }
@@ -369,9 +420,16 @@ impl Mover {
     /// Blocks.
     ///
     /// # Errors
-    /// When the move is not decided, or something cannot be written.
+    /// When the move is not decided, went into another database, or somebody else has written into this one since; when something cannot be
+    /// written.
     pub fn switch(&self, dir: &Path, spool: &Path, kept_ms: i64) -> Result<(), MoveError> {
-        let ledger = self.progress()?.ledger.ok_or(MoveError::OtherStore)?;
+        let progress = self.progress()?;
+        self.confirm(&progress)?;
+        let ledger = progress.ledger.ok_or(MoveError::OtherStore)?;
+        let now = self.tables.rows()?;
+        if let Some(before) = progress.stored.filter(|before| *before != now) {
+            return Err(MoveError::Changed { before, now });
+        }
         self.shared.raise(self.tables.next_arrival()?)?;
         let before = self.shared.retention()?;
         if !self.shared.replace_retention(before.as_deref(), &ledger)? {
@@ -388,20 +446,57 @@ impl Mover {
         })
     }
 
+    /// Lets servers use the database, when [`Mover::switch`] has ended. The same again does no harm.
+    ///
+    /// # Errors
+    /// When the move went into another database, or a server does not do it.
+    pub fn release(&self) -> Result<(), MoveError> {
+        let progress = self.progress()?;
+        progress.is_into(&self.tables.config().database)?;
+        Ok(self.tables.release(&progress.id)?)
+    }
+
+    /// Makes sure that the database is the one of the move.
+    fn confirm(&self, progress: &Progress) -> Result<(), MoveError> {
+        progress.is_into(&self.tables.config().database)?;
+        if progress.is_claimed && !self.tables.is_claimed(&progress.id)? {
+            return Err(MoveError::NotOurs);
+        }
+        Ok(())
+    }
+
+    /// Takes the database for the move, once.
+    fn claim(&self, mut progress: Progress) -> Result<(), MoveError> {
+        match self.tables.claim(&progress.id)? {
+            Claimed::Here => {
+                progress.is_claimed = true;
+                progress.write(&self.path)
+            }
+            refused => {
+                // Nothing was moved.
+                if progress.below == 0 {
+                    give_up_move(&self.path)?;
+                }
+                Err(if refused == Claimed::Served { MoveError::Served } else { MoveError::NotOurs })
+            }
+        }
+    }
+
     fn progress(&self) -> Result<Progress, MoveError> {
         Progress::read(&self.path)?.ok_or(MoveError::OtherStore)
     }
 
     /// Begins a move, or makes sure that this goes on with one.
     fn begin(&self, store: &dyn Movable) -> Result<(), MoveError> {
-        let database = &self.tables.config().database;
-        match Progress::read(&self.path)? {
-            Some(progress) if progress.database != *database => {
-                return Err(MoveError::OtherDatabase(progress.database));
-            }
+        let found = Progress::read(&self.path)?;
+        if let Some(progress) = &found {
+            self.confirm(progress)?;
+        }
+        match found {
             Some(progress) if progress.store != store.store_id() => return Err(MoveError::OtherStore),
             Some(progress) if progress.ledger.is_some() => return Err(MoveError::Decided),
-            Some(_) => {}
+            Some(progress) if progress.is_claimed => {}
+            Some(progress) => self.claim(progress)?,
             None => {
                 let rows = self.tables.rows()?;
                 if rows > 0 {
@@ -412,15 +507,19 @@ impl Mover {
                 let progress = Progress {
                     id,
                     store: store.store_id(),
-                    database: database.clone(),
+                    database: self.tables.config().database.clone(),
                     after: None,
                     current: None,
                     below: 0,
                     rows: 0,
                     erasures: Vec::new(),
+                    is_claimed: false,
+                    websites: BTreeSet::new(),
+                    stored: None,
                     ledger: None,
                 };
                 progress.write(&self.path)?;
+                self.claim(progress)?;
             }
         }
         store.keep_segments(true);
@@ -479,6 +578,7 @@ impl Mover {
         } else {
             current.in_flight = count;
             progress.current = Some(current);
+            progress.websites.extend(piece.iter().map(|(website, _)| *website));
             progress.write(&self.path)?;
             HashSet::new()
         };

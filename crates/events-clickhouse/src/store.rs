@@ -60,7 +60,7 @@ impl ClickHouseStore {
         let tables = Tables::new(config)?;
         // Servers that refuse for good leave nothing behind that would have to be removed before the next attempt.
         if hangs.is_none() && !spool.dir.exists() {
-            tables.prepare().or_else(|error| if error.is_passing() { Ok(()) } else { Err(error) })?;
+            tables.prepare_to_serve().or_else(|error| if error.is_passing() { Ok(()) } else { Err(error) })?;
         }
         let kept = KeptLedger::read(shared.retention()?)?;
         // Read before the spool takes anything.
@@ -215,7 +215,11 @@ impl EventStore for ClickHouseStore {
                 _ => {}
             }
         }
-        sessions.into_values().filter(|session| session.last_at >= since).collect()
+        let mut recent: Vec<RecentSession> =
+            sessions.into_values().filter(|session| session.last_at >= since).collect();
+        // As the store in a directory gives them.
+        recent.sort_by_key(|session| (session.website, session.visitor, session.session));
+        recent
     }
 
     fn visitor_events(

@@ -29,6 +29,22 @@ const ERASED_AT_ONCE: usize = 1_000;
 /// So many of the last rows are read at most to find the sessions that had an event last.
 const ROWS_READ: u64 = 1 << 20;
 
+/// The mark of a database that events move into, with the id of the move.
+const MOVING: &str = "moving";
+/// The mark of a database that a server uses.
+const SERVED: &str = "served";
+
+/// Whether a database is taken for a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claimed {
+    /// For this one.
+    Here,
+    /// For another one, which stays so.
+    ByAnother,
+    /// A server uses it.
+    Served,
+}
+
 #[derive(Debug, Row, Deserialize)]
 struct SpanRow {
     rows: u64,
@@ -98,6 +114,98 @@ impl Tables {
     /// Makes what is missing, and changes what is of an older program.
     pub(crate) fn prepare(&self) -> Result<(), OpenError> {
         migrate(&self.servers)
+    }
+
+    /// The same for a server, which notes that the database is used: from then on no move begins into it.
+    ///
+    /// # Errors
+    /// As [`Tables::open`]; when events are moving into the database.
+    pub(crate) fn prepare_to_serve(&self) -> Result<(), OpenError> {
+        self.prepare()?;
+        let each = |what: &dyn Fn(usize) -> Result<bool, ServerError>| {
+            (0..self.servers.shards()).try_fold(false, |is_so, shard| {
+                let server = || self.servers.config.shards.get(shard).cloned().unwrap_or_default();
+                what(shard).map(|so| is_so | so).map_err(|source| OpenError::Server { server: server(), source })
+            })
+        };
+        let is_moving = || each(&|shard| Ok(self.mark(shard, MOVING)?.is_some()));
+        let refused = || OpenError::Moving { database: self.servers.config.database.clone() };
+        if is_moving()? {
+            return Err(refused());
+        }
+        if each(&|shard| Ok(self.mark(shard, SERVED)?.is_none()))? {
+            each(&|shard| self.set_mark(shard, SERVED, "").map(|()| true))?;
+            // A move that began at the same moment has seen this, or is seen.
+            if is_moving()? {
+                each(&|shard| self.remove_mark(shard, SERVED).map(|()| true))?;
+                return Err(refused());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the database for the move `id`: no server uses it until [`Tables::release`]. The same again does no harm.
+    ///
+    /// # Errors
+    /// When a server does not answer.
+    pub(crate) fn claim(&self, id: &str) -> Result<Claimed, ServerError> {
+        let shards = 0..self.servers.shards();
+        shards.clone().try_for_each(|shard| self.set_mark(shard, MOVING, id))?;
+        if !self.is_claimed(id)? {
+            self.release(id)?;
+            return Ok(Claimed::ByAnother);
+        }
+        for shard in shards {
+            if self.mark(shard, SERVED)?.is_some() {
+                self.release(id)?;
+                return Ok(Claimed::Served);
+            }
+        }
+        Ok(Claimed::Here)
+    }
+
+    /// Whether the database is taken for the move `id`.
+    ///
+    /// # Errors
+    /// When a server does not answer.
+    pub(crate) fn is_claimed(&self, id: &str) -> Result<bool, ServerError> {
+        for shard in 0..self.servers.shards() {
+            if self.mark(shard, MOVING)?.as_deref() != Some(id) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Lets servers use a database that was taken for the move `id`.
+    ///
+    /// # Errors
+    /// When a server does not do it.
+    pub(crate) fn release(&self, id: &str) -> Result<(), ServerError> {
+        for shard in 0..self.servers.shards() {
+            if self.mark(shard, MOVING)?.as_deref() == Some(id) {
+                self.remove_mark(shard, MOVING)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a mark on a shard says; `None` when it is not there. A mark is a table without rows, of which one is made by one alone.
+    fn mark(&self, shard: usize, name: &str) -> Result<Option<String>, ServerError> {
+        let database = Text(&self.servers.config.database);
+        let asked = format!("SELECT comment FROM system.tables WHERE database = {database} AND name = '{name}'");
+        Ok(self.servers.rows(shard, &asked, &[])?.pop())
+    }
+
+    fn set_mark(&self, shard: usize, name: &str, words: &str) -> Result<(), ServerError> {
+        let (database, words) = (&self.servers.config.database, Text(words));
+        let make =
+            format!("CREATE TABLE IF NOT EXISTS {database}.{name} (nothing UInt8) ENGINE = Null COMMENT {words}");
+        self.servers.execute(shard, &make, &[])
+    }
+
+    fn remove_mark(&self, shard: usize, name: &str) -> Result<(), ServerError> {
+        self.servers.execute(shard, &format!("DROP TABLE IF EXISTS {}.{name}", self.servers.config.database), &[])
     }
 
     /// Writes `events` as one batch, each to the shard of its visitor, and returns when all shards have it on their disks. The first

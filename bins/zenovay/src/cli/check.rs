@@ -15,6 +15,7 @@ use crate::bucket::{Bucket, BucketError};
 use crate::causes::with_causes;
 use crate::config::{BackupPlace, Config};
 use crate::data_dir::{self, DataDirError, ServerLock};
+use crate::moving;
 use crate::runtime::ServeError;
 
 /// The configuration has been read and found valid by the time this runs.
@@ -87,6 +88,14 @@ enum Events {
 }
 
 fn check_events(config: &Config) -> Result<Events, Failure> {
+    let is_moving = moving::is_under_way(&config.data_dir)
+        .map_err(|error| Failure::new(format_args!("events: {}", with_causes(&*error))))?;
+    if is_moving && config.events_url.is_some() {
+        return Err(Failure::new(
+            "events: they are moving to ClickHouse, and are in the data directory until `zenovay move-events --finish` has ended: a server with \
+             events_url is refused until then",
+        ));
+    }
     if let Some(url) = &config.events_url {
         let metadata = context::open(config)?;
         let mut known: BTreeSet<WebsiteId> = metadata.websites()?.iter().map(|website| website.id).collect();

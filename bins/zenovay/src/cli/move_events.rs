@@ -26,6 +26,10 @@ pub(super) struct MoveEventsArgs {
     /// be set where others do not read the password.
     #[arg(long, value_name = "URL", conflicts_with = "cancel")]
     to: Option<String>,
+    /// Do the last step, with the server stopped: move what came since, compare both sides, and, when every number is the same, switch. Without
+    /// it nothing is switched.
+    #[arg(long, conflicts_with = "cancel")]
+    finish: bool,
     /// Give up a move that was begun: the events stay in the data directory, and go on there. What is in ClickHouse is yours to remove.
     #[arg(long)]
     cancel: bool,
@@ -54,32 +58,60 @@ pub(super) fn run(args: &MoveEventsArgs, config: &Config, output: &mut Output) -
     // They are where they were until all are moved.
     let mut here = config.clone();
     here.events_url = None;
-    if data_dir::has_own_events(&here.data_dir) && moving::is_under_way(&here.data_dir).is_ok() {
+    let has_more = data_dir::has_own_events(&here.data_dir) && moving::is_under_way(&here.data_dir).is_ok();
+    if has_more {
         match Stores::open(&here) {
-            Ok(stores) => move_alone(&here, to, stores, output)?,
+            Ok(stores) if args.finish => move_alone(&here, to, stores, output)?,
+            Ok(stores) => return move_sealed(&here, to, &stores, output),
+            Err(ServeError::DataDir(DataDirError::Held(_))) if args.finish => return Err(Failure::new(RUNS)),
             Err(ServeError::DataDir(DataDirError::Held(_))) => return move_beside(&here, to, output),
             Err(error) => return Err(Failure::new(error)),
         }
         if output.is_failure() {
             return Ok(());
         }
+    } else if !args.finish && here.data_dir.join(moving::MOVING).exists() {
+        let words = "all events are moved, and the last step has not ended: run `zenovay move-events --finish` again";
+        return Err(Failure::new(words));
     }
-    finish(&here, to, output)
+    finish(&here, to, has_more, output)
 }
+
+/// Why the last step is not done.
+const RUNS: &str = "a server runs on the data directory: stop it, and whatever would start it again, before --finish";
 
 /// Lets the server that runs move what is sealed, piece by piece: it ends with this command.
 fn move_beside(config: &Config, to: &EventsUrl, output: &mut Output) -> Result<(), Failure> {
+    moved_so_far(to, output, || ask(config, &Request::MoveEvents { to: Some(to.clone()) }))
+}
+
+/// Moves what is sealed, with no server.
+#[cfg(feature = "clickhouse")]
+fn move_sealed(config: &Config, to: &EventsUrl, stores: &Stores, output: &mut Output) -> Result<(), Failure> {
+    moved_so_far(to, output, || {
+        let moved = moving::step(config, to, &*stores.events, &stores.erasures, TOLD_EVERY);
+        moved.map(|moved| json!(moved)).map_err(|error| Failure::new(with_causes(&*error)))
+    })
+}
+
+/// No URL is read by a program without ClickHouse.
+#[cfg(not(feature = "clickhouse"))]
+fn move_sealed(_config: &Config, to: &EventsUrl, _stores: &Stores, _output: &mut Output) -> Result<(), Failure> {
+    Err(Failure::new(format_args!("{to:?} cannot be used: this zenovay was built without ClickHouse")))
+}
+
+/// Does `step` until nothing is left that is sealed, and tells how far it is.
+fn moved_so_far(to: &EventsUrl, output: &mut Output, step: impl Fn() -> Result<Value, Failure>) -> Result<(), Failure> {
     loop {
-        let moved = ask(config, &Request::MoveEvents { to: Some(to.clone()) })?;
-        let left = moved["left"].as_u64().unwrap_or(0);
-        if left > 0 {
+        let moved = step()?;
+        if moved["left"].as_u64().unwrap_or(0) > 0 {
             tell(&moved);
             continue;
         }
         let result = json!({ "to": to.shown(), "rows": moved["rows"], "finished": false });
         output.result(&result, || {
-            let next = "what is in segments is moved, beside the running server. Stop the server and run this again: it moves what came since, \
-                        compares, and is done";
+            let next = "what is in segments is moved, and nothing is switched. Stop the server, and run `zenovay move-events --finish`: it moves what \
+                        came since, compares, and is done";
             format!("{}{next}\n", lines(&result))
         });
         return Ok(());
@@ -131,17 +163,26 @@ fn move_alone(_config: &Config, to: &EventsUrl, _stores: Stores, _output: &mut O
 
 /// Switches, when all is moved.
 #[cfg(feature = "clickhouse")]
-fn finish(config: &Config, to: &EventsUrl, output: &mut Output) -> Result<(), Failure> {
+fn finish(config: &Config, to: &EventsUrl, was_told: bool, output: &mut Output) -> Result<(), Failure> {
     let _lock = lock(config)?;
     let failed = |error: crate::backends::CopyFailure| {
         let words = with_causes(&*error);
-        Failure::new(format_args!("the last step did not end ({words}): run it again"))
+        Failure::new(format_args!("the last step did not end ({words}): run it again with --finish"))
     };
     let done = moving::finish(config, to).map_err(failed)?;
     if matches!(done, moving::Finished::WasThere) {
+        let noted = data_dir::clickhouse_database(&config.data_dir).map_err(Failure::new)?;
+        if let Some(noted) = noted.filter(|noted| noted != to.database()) {
+            return Err(Failure::new(format_args!(
+                "the events are in the ClickHouse database {noted:?}: name that one"
+            )));
+        }
         let result = json!({ "to": to.shown(), "rows": 0, "finished": true });
         output.result(&result, || "there are no events to move\n".to_owned());
         return Ok(());
+    }
+    if !was_told {
+        output.result(&json!({ "to": to.shown(), "finished": true }), String::new);
     }
     output.add(|| {
         let moved = config.data_dir.join(moving::MOVED);
@@ -156,14 +197,19 @@ fn finish(config: &Config, to: &EventsUrl, output: &mut Output) -> Result<(), Fa
 
 /// No URL is read by a program without ClickHouse.
 #[cfg(not(feature = "clickhouse"))]
-fn finish(_config: &Config, _to: &EventsUrl, _output: &mut Output) -> Result<(), Failure> {
+fn finish(_config: &Config, _to: &EventsUrl, _was_told: bool, _output: &mut Output) -> Result<(), Failure> {
     Ok(())
 }
 
 fn cancel(config: &Config, output: &mut Output) -> Result<(), Failure> {
     let was_begun = config.data_dir.join(moving::MOVING).exists();
     if was_begun && moving::is_under_way(&config.data_dir).is_err() {
-        return Err(Failure::new("all events are moved already: run `zenovay move-events` again"));
+        return Err(Failure::new("all events are moved already: run `zenovay move-events --finish` again"));
+    }
+    if !was_begun && let Some(database) = data_dir::clickhouse_database(&config.data_dir).map_err(Failure::new)? {
+        return Err(Failure::new(format_args!(
+            "there is no move to give up: the events are in the ClickHouse database {database:?}. docs/operations/clickhouse.md says how to go back"
+        )));
     }
     match ServerLock::acquire(&config.data_dir) {
         Ok(_lock) => moving::give_up(&config.data_dir).map_err(Failure::new)?,

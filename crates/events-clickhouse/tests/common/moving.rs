@@ -12,10 +12,10 @@ use tempfile::TempDir;
 use zenovay_domain::{Event, ManualClock, TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::conformance;
 use zenovay_events::engine::Movable;
-use zenovay_events::{AppendOutcome, EmbeddedConfig, EventStore, IdempotencyKey, Kept, RecentSession};
+use zenovay_events::{AppendOutcome, EmbeddedConfig, EventStore, IdempotencyKey, Kept};
 use zenovay_events_clickhouse::{
-    Acknowledged, ClickHouseStore, Config, MoveError, MoveState, Mover, SpoolConfig, give_up_move, move_state,
-    note_erasure,
+    Acknowledged, ClickHouseStore, Config, MoveError, MoveState, Mover, OpenError, SpoolConfig, Tables, give_up_move,
+    move_state, note_erasure,
 };
 use zenovay_query::random::{EPOCH_MS, Sessions};
 use zenovay_query::{Budget, Query, Question, oracle};
@@ -114,11 +114,6 @@ fn website(case: u32, site: u8) -> WebsiteId {
     WebsiteId::from_random_bytes(bytes)
 }
 
-fn sorted(mut sessions: Vec<RecentSession>) -> Vec<RecentSession> {
-    sessions.sort_by_key(|session| (session.website, session.session.0));
-    sessions
-}
-
 /// Random histories during which the events move, as many as `MOVES` says, 8 when it says nothing: answers, sessions that go on and what is
 /// left of visitors are the same before and after, and are the oracle's.
 ///
@@ -204,7 +199,7 @@ fn histories_that_move_give_the_answers_of_before() {
                 all.map(events).collect::<Vec<_>>()
             };
             let spans: Vec<_> = (0..3).map(|site| store.span(website(case, site)).map(|span| span.to)).collect();
-            let sessions = sorted(store.recent_sessions(Timestamp::from_millis(EPOCH_MS - 10 * DAY_MS)));
+            let sessions = store.recent_sessions(Timestamp::from_millis(EPOCH_MS - 10 * DAY_MS));
             ((0..3).map(of_site).collect::<Vec<_>>(), (0..3).map(visitors).collect::<Vec<_>>(), spans, sessions)
         };
         let before = answers(&store);
@@ -219,6 +214,7 @@ fn histories_that_move_give_the_answers_of_before() {
         for _ in 0..2 {
             place.mover().unwrap().switch(place.dir.path(), &place.dir.path().join("spool"), KEPT_MS).unwrap();
         }
+        place.mover().unwrap().release().unwrap();
         give_up_move(&place.progress()).unwrap();
         let moved = place.delivered_to();
         assert_eq!(answers(&moved), before, "case {case} after {steps:?}");
@@ -235,9 +231,12 @@ fn keys_and_numbers_go_on_and_nothing_is_mixed() {
     let store = place.open();
     conformance::append(&store, (0..7).map(keyed).collect()).unwrap();
     store.seal().unwrap();
-    while place.step(&store).unwrap() > 0 {}
     let elsewhere = Mover::open(servers::config(), Arc::new(place.shared.clone()), place.progress()).unwrap();
+    while place.step(&store).unwrap() > 0 {}
+    let opened = Mover::open(servers::config(), Arc::new(place.shared.clone()), place.progress());
+    assert!(matches!(opened, Err(MoveError::OtherDatabase(_))));
     assert!(matches!(elsewhere.step(&store, || (), Duration::ZERO), Err(MoveError::OtherDatabase(_))));
+    assert!(matches!(elsewhere.reconcile(&store), Err(MoveError::OtherDatabase(_))));
     let strange = Place { dir: TempDir::new().unwrap(), shared: place.shared.clone(), config: place.config.clone() };
     let refused = strange.step(&strange.open());
     assert!(matches!(refused, Err(MoveError::NotEmpty(7))), "{refused:?}");
@@ -254,7 +253,18 @@ fn keys_and_numbers_go_on_and_nothing_is_mixed() {
     while place.step(&store).unwrap() > 0 {}
     assert!(place.mover().unwrap().reconcile(&store).unwrap().is_equal());
     drop(store);
-    place.mover().unwrap().switch(place.dir.path(), &place.dir.path().join("spool"), KEPT_MS).unwrap();
+    let spool = place.dir.path().join("spool");
+    assert!(matches!(elsewhere.switch(place.dir.path(), &spool, KEPT_MS), Err(MoveError::OtherDatabase(_))));
+    assert!(matches!(elsewhere.release(), Err(MoveError::OtherDatabase(_))));
+    let tables = Tables::open(place.config.clone()).unwrap();
+    tables
+        .write("strange", 1_000, &[conformance::arriving(conformance::website(9), conformance::pageview(0, 1, 1, "/"))])
+        .unwrap();
+    let changed = place.mover().unwrap().switch(place.dir.path(), &spool, KEPT_MS);
+    assert!(matches!(changed, Err(MoveError::Changed { before: 8, now: 9 })), "{changed:?}");
+    tables.delete_website(conformance::website(9)).unwrap();
+    place.mover().unwrap().switch(place.dir.path(), &spool, KEPT_MS).unwrap();
+    place.mover().unwrap().release().unwrap();
 
     let mut config = SpoolConfig::new(place.dir.path().join("spool"));
     config.acknowledged = Acknowledged::WhenDelivered;
@@ -280,4 +290,52 @@ fn keys_and_numbers_go_on_and_nothing_is_mixed() {
     all.sort_unstable();
     all.dedup();
     assert_eq!(all.len(), 9);
+}
+
+/// Sabotage: take a database that a server uses, let a server use one that is taken, or delete what was not moved.
+#[test]
+fn a_database_is_of_one_move_or_of_servers() {
+    let serve = |place: &Place| {
+        let (spool, clock) = (
+            SpoolConfig::new(place.dir.path().join("served")),
+            Arc::new(ManualClock::new(Timestamp::from_millis(EPOCH_MS))),
+        );
+        ClickHouseStore::open(place.config.clone(), Arc::new(InMemory::default()), spool, clock)
+    };
+    // A move that has nothing to move yet.
+    let place = Place::new(servers::config());
+    let store = place.open();
+    assert_eq!(place.step(&store).unwrap(), 0);
+    for _ in 0..2 {
+        assert!(matches!(serve(&place), Err(OpenError::Moving { .. })));
+    }
+    let another = Place::new(place.config.clone());
+    assert!(matches!(another.step(&another.open()), Err(MoveError::NotOurs)));
+    assert_eq!(move_state(&another.progress()).unwrap(), MoveState::None);
+    assert_eq!(place.step(&store).unwrap(), 0);
+
+    // What somebody wrote all the same is not deleted, and what was moved of a website that was deleted is.
+    let view = |site: u8| {
+        conformance::arriving(conformance::website(site), conformance::pageview(EPOCH_MS, 1, u64::from(site), "/"))
+    };
+    conformance::append(&store, vec![view(1), view(2)]).unwrap();
+    store.seal().unwrap();
+    while place.step(&store).unwrap() > 0 {}
+    store.delete_website(conformance::website(2)).unwrap();
+    let tables = Tables::open(place.config.clone()).unwrap();
+    tables.write("strange", 1_000, &[view(3)]).unwrap();
+    let refused = place.mover().unwrap().reconcile(&store);
+    assert!(matches!(refused, Err(MoveError::Strange(1))), "{refused:?}");
+    let rows = |site: u8| tables.count(conformance::website(site), TimeRange::ALL).unwrap();
+    assert_eq!([1, 2, 3].map(rows), [1, 1, 1]);
+    tables.delete_website(conformance::website(3)).unwrap();
+    assert!(place.mover().unwrap().reconcile(&store).unwrap().is_equal());
+    assert_eq!([1, 2].map(rows), [1, 0]);
+
+    // A database that a server has used, and may use still.
+    let used = Place::new(servers::config());
+    drop(serve(&used).unwrap());
+    assert!(matches!(used.step(&used.open()), Err(MoveError::Served)));
+    assert_eq!(move_state(&used.progress()).unwrap(), MoveState::None);
+    drop(serve(&used).unwrap());
 }
