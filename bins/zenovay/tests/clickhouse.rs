@@ -413,7 +413,7 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// Sabotage: merge on, or leave the note.
+/// Sabotage: merge on, leave the note, or end in another database what was begun in this one.
 #[test]
 fn a_move_that_is_given_up_leaves_everything_as_it_was() {
     let directory = tempfile::tempdir().unwrap();
@@ -441,7 +441,24 @@ fn a_move_that_is_given_up_leaves_everything_as_it_was() {
     for shard in &config.shards {
         clickhouse::execute(shard, &format!("DROP DATABASE {}", config.database));
     }
-    assert_eq!(site.cli(&["move-events", "--finish", "--to", &url])["finished"], true);
+    // The last step stops in the middle: where the keys go there is something else.
+    let in_the_way = site.data_dir.join("spool");
+    std::fs::write(&in_the_way, "").unwrap();
+    let finish = ["move-events", "--finish", "--to", &url];
+    let refused = |words: &[&str], why: &str| {
+        let output = site.run(words, "");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && told.contains(why), "{words:?}: {told}");
+    };
+    refused(&finish, "the last step did not end");
+    let another = events_url(&clickhouse::config());
+    refused(&["move-events", "--finish", "--to", &another], "a move to the ClickHouse database");
+    refused(&to, "zenovay move-events --finish");
+    refused(&["move-events", "--cancel"], "zenovay move-events --finish");
+    refused(&["check"], "zenovay move-events --finish");
+    refused(&["serve", "--listen", "127.0.0.1:0"], "zenovay move-events --finish");
+    std::fs::remove_file(in_the_way).unwrap();
+    assert_eq!(site.cli(&finish)["finished"], true);
     assert_eq!(stored(&config), [("/".to_owned(), 1)].into());
 }
 

@@ -292,7 +292,7 @@ fn who_is_erased_at_one_server_is_in_no_spool() {
     servers.pop().unwrap().kill();
     let erased = place.node(0).run(&["visitor", "erase", "--yes", &place.site.website_id, "somebody"], "");
     let told = String::from_utf8_lossy(&erased.stderr).into_owned();
-    assert!(!erased.status.success() && told.contains("the erasure is noted"), "{told}");
+    assert!(!erased.status.success() && told.contains("it is noted"), "{told}");
     place.shards.iter_mut().for_each(clickhouse::Server::start_again);
     servers.push(place.node(2).serve());
     delivered(&servers);
