@@ -51,6 +51,7 @@ refresh-agents UAP_CORE ISBOT:
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --features {{features}} --locked -- -D warnings
+    cargo clippy --workspace --features {{features}} --locked --test clickhouse --test nodes --test faults -- -D warnings
     cargo fmt --manifest-path fuzz/Cargo.toml --check
     cargo clippy --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked -- -D warnings
     cargo fmt --manifest-path api/mcp/rmcp/Cargo.toml --check

@@ -19,13 +19,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use process::{Connection, Server, Site, assert_exactly_once};
+use zenovay_domain::{Clock, SystemClock};
 use zenovay_events_clickhouse::Config;
 
 const WEBSITES: &str = "/api/external/v1/websites";
-const MINUTE_MS: u128 = 60_000;
+const MINUTE_MS: i64 = 60_000;
 
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
@@ -160,7 +161,7 @@ fn delivered(servers: &[Server]) {
 
 /// Asks each server `each` times at once within one minute: how many were answered how.
 fn within_a_minute(servers: &[Server], key: &str, each: usize) -> HashMap<u16, usize> {
-    let minute = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() / MINUTE_MS;
+    let minute = || SystemClock.now().as_millis() / MINUTE_MS;
     loop {
         let began = minute();
         let answers = Mutex::new(HashMap::new());
@@ -187,7 +188,7 @@ fn within_a_minute(servers: &[Server], key: &str, each: usize) -> HashMap<u16, u
 fn several_servers_are_one() {
     let (place, servers) = Place::with_servers(30, 3);
     let site = &place.site;
-    assert!(servers.iter().all(|server| server.get("/readyz", "")["degraded"].to_string() == "[]"));
+    assert!(servers.iter().all(|server| server.get("/readyz", "")["degraded"] == serde_json::json!([])));
     until("all are known", || servers.iter().all(|server| metric(server, "zenovay_redis_servers") == 3.0));
     let leads: f64 = servers.iter().map(|server| metric(server, "zenovay_leads")).sum();
     assert!((leads - 1.0).abs() < f64::EPSILON, "one does what one does: {leads}");
@@ -336,7 +337,7 @@ fn what_is_away_costs_what_it_has_to() {
 
     place.redis.tell("crash");
     until("it is told", || {
-        servers.iter().all(|server| server.get("/readyz", "")["degraded"].to_string() == "[\"redis\"]")
+        servers.iter().all(|server| server.get("/readyz", "")["degraded"] == serde_json::json!(["redis"]))
     });
     hits("without-redis");
     assert!(servers.iter().all(|server| status(server, WEBSITES, &site.key) == 503), "the minute is nobody's");
@@ -345,7 +346,7 @@ fn what_is_away_costs_what_it_has_to() {
     assert!(answers.get(&200).is_none_or(|passed| *passed <= LIMIT), "{answers:?}");
     assert!(answers.keys().all(|code| [200, 429].contains(code)), "{answers:?}");
     place.redis.tell("start");
-    until("it is back", || servers.iter().all(|server| server.get("/readyz", "")["degraded"].to_string() == "[]"));
+    until("it is back", || servers.iter().all(|server| server.get("/readyz", "")["degraded"] == serde_json::json!([])));
     hits("after");
     delivered(&servers);
     let paths = ["before", "without-postgres", "without-redis", "after"];
