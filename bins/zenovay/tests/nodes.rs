@@ -31,7 +31,7 @@ const MINUTE_MS: i64 = 60_000;
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(180), "{what}: it does not come");
+        assert!(began.elapsed() < Duration::from_secs(400), "{what}: it does not come");
         std::thread::park_timeout(Duration::from_millis(10));
     }
 }
@@ -159,10 +159,13 @@ fn delivered(servers: &[Server]) {
     }
 }
 
-/// Asks each server `each` times at once within one minute: how many were answered how.
+/// Asks each server `each` times at once within one minute: how many were answered how. A minute in which a limit could not be checked, because
+/// the machine was too busy for Redis to answer in time, is let pass: fewer requests than the limit may pass in it.
 fn within_a_minute(servers: &[Server], key: &str, each: usize) -> HashMap<u16, usize> {
     let minute = || SystemClock.now().as_millis() / MINUTE_MS;
+    let mut minutes = 0;
     loop {
+        minutes += 1;
         let began = minute();
         let answers = Mutex::new(HashMap::new());
         std::thread::scope(|scope| {
@@ -174,10 +177,11 @@ fn within_a_minute(servers: &[Server], key: &str, each: usize) -> HashMap<u16, u
                 });
             }
         });
-        if minute() == began {
-            return answers.into_inner().unwrap();
+        let answers = answers.into_inner().unwrap();
+        if minute() == began && (minutes == 5 || !answers.contains_key(&503)) {
+            return answers;
         }
-        // It was asked in two: the next one has all its time before it.
+        // The next one has all its time before it.
         let next = minute() + 1;
         until("the next minute", || minute() >= next);
     }
