@@ -11,9 +11,8 @@ mod clickhouse;
 mod postgres;
 mod process;
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use process::{Load, Server, Site, assert_exactly_once, pageview};
 use zenovay_events_clickhouse::{Config, shared_tests};
@@ -39,12 +38,8 @@ fn site(directory: &Path, settings: &str) -> Site {
     Site::create(&directory.join("data"), directory, settings)
 }
 
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(120), "{what}: it does not come");
-        std::thread::park_timeout(Duration::from_millis(10));
-    }
+fn until(what: &str, is_so: impl FnMut() -> bool) {
+    process::until(what, Duration::from_secs(120), is_so);
 }
 
 /// The number of a metric.
@@ -68,19 +63,6 @@ fn status(server: &Server, path: &str, key: &str) -> (u16, String) {
     assert!(answer.status != 503 || answer.headers.contains_key("retry-after"), "a 503 says when to come back");
     assert!(!answer.body.contains("secret-of-nobody"), "{}", answer.body);
     (answer.status, answer.body)
-}
-
-/// The rows of each path on the servers.
-fn stored(config: &Config) -> HashMap<String, u64> {
-    let mut stored = HashMap::new();
-    for shard in &config.shards {
-        let asked = format!("SELECT page, count() FROM {}.events GROUP BY page", config.database);
-        for line in clickhouse::execute(shard, &asked).lines() {
-            let (path, rows) = line.split_once('\t').unwrap();
-            *stored.entry(path.to_owned()).or_default() += rows.parse::<u64>().unwrap();
-        }
-    }
-    stored
 }
 
 /// Sabotage: take SQLite for what is shared, show the password, back up a spool as if it were all events, or deliver what waits to another
@@ -109,8 +91,8 @@ fn a_server_and_commands_use_clickhouse() {
     assert_eq!(hit(&server, &site, "/", "session-1"), 200);
     assert_eq!(hit(&server, &site, "/pricing", "session-1"), 200);
     delivered(&server);
-    assert_eq!(server.views_by_path(&site.website_id, &site.key), stored(&config));
-    assert_eq!(stored(&config).len(), 2);
+    assert_eq!(server.views_by_path(&site.website_id, &site.key), clickhouse::rows_by_path(&config));
+    assert_eq!(clickhouse::rows_by_path(&config).len(), 2);
     assert_eq!(status(&server, "/readyz", "").0, 200);
     assert_eq!(metric(&server, "zenovay_clickhouse_reachable"), Some(1.0));
     assert!(metric(&server, "zenovay_spool_bytes").unwrap() > 0.0);
@@ -123,7 +105,7 @@ fn a_server_and_commands_use_clickhouse() {
     let checks = examined["checks"].as_array().unwrap();
     assert_eq!(checks.len(), 9, "{examined}");
     assert!(checks.iter().all(|check| check["state"] == "ok"), "{examined}");
-    assert_eq!(stored(&config).len(), 2, "it leaves nothing");
+    assert_eq!(clickhouse::rows_by_path(&config).len(), 2, "it leaves nothing");
 
     // The session goes on.
     let (ended, log) = server.terminate_with_log();
@@ -218,8 +200,8 @@ fn an_outage_of_clickhouse_stops_questions_and_nothing_else() {
     until("it is back", || metric(&server, "zenovay_clickhouse_reachable") == Some(1.0));
     delivered(&server);
     let paths = ["/before", "/during", "/after-a-restart"];
-    assert_eq!(stored(&config), paths.map(|path| (path.to_owned(), 1)).into());
-    assert_eq!(server.views_by_path(&site.website_id, &site.key), stored(&config));
+    assert_eq!(clickhouse::rows_by_path(&config), paths.map(|path| (path.to_owned(), 1)).into());
+    assert_eq!(server.views_by_path(&site.website_id, &site.key), clickhouse::rows_by_path(&config));
 }
 
 /// As many rounds as `KILLS` says, 20 when it says nothing.
@@ -274,7 +256,7 @@ fn what_is_acknowledged_is_stored_once_whoever_is_killed() {
     }
     delivered(&server);
     assert!(acknowledged.len() > kills * 5);
-    assert_exactly_once(&acknowledged, &stored(&config), &sent);
+    assert_exactly_once(&acknowledged, &clickhouse::rows_by_path(&config), &sent);
 }
 
 /// Somebody who comes again with an id.
@@ -390,13 +372,16 @@ fn events_move_beside_a_running_server_and_each_is_stored_once() {
     let server = site.serve();
     assert_eq!(server.views_by_path(&site.website_id, &site.key), views);
     assert_eq!(server.get(&analytics, &site.key)["data"]["summary"], summary);
-    let mut rows = stored(&config);
+    let mut rows = clickhouse::rows_by_path(&config);
     assert_eq!((rows.remove("/gone"), rows.remove("/back")), (None, Some(1)));
     assert_exactly_once(&acknowledged, &rows, &sent);
     assert_eq!(hit(&server, &site, "/after", "session-1"), 200);
     delivered(&server);
     site.cli(&["visitor", "erase", &site.website_id, SOMEBODY, "--yes"]);
-    assert_eq!((stored(&config).get("/back"), stored(&config).get("/after")), (None, Some(&1)));
+    assert_eq!(
+        (clickhouse::rows_by_path(&config).get("/back"), clickhouse::rows_by_path(&config).get("/after")),
+        (None, Some(&1))
+    );
     assert!(!set_aside.join("events.db").exists() && set_aside.join("report.json").exists());
 }
 
@@ -459,7 +444,7 @@ fn a_move_that_is_given_up_leaves_everything_as_it_was() {
     refused(&["serve", "--listen", "127.0.0.1:0"], "zenovay move-events --finish");
     std::fs::remove_file(in_the_way).unwrap();
     assert_eq!(site.cli(&finish)["finished"], true);
-    assert_eq!(stored(&config), [("/".to_owned(), 1)].into());
+    assert_eq!(clickhouse::rows_by_path(&config), [("/".to_owned(), 1)].into());
 }
 
 /// Sabotage: say nothing of the events, restore a directory that forgets where they are, make an empty store of events, or take the events of
@@ -497,7 +482,7 @@ fn a_backup_has_what_is_not_in_clickhouse_and_says_so() {
 
     // ClickHouse is restored by its own means to a moment of before the erasure.
     each_shard("INSERT INTO DB.events SELECT * FROM DB.kept WHERE page = '/gone'");
-    assert_eq!(stored(&config).get("/gone"), Some(&1));
+    assert_eq!(clickhouse::rows_by_path(&config).get("/gone"), Some(&1));
     let restored = site.at(directory.path().join("restored"));
     let done = restored.cli(&["restore", &first]);
     assert_eq!((&done["erased_again"], &done["to_be_erased"]), (&0.into(), &1.into()), "{done}");
@@ -511,7 +496,10 @@ fn a_backup_has_what_is_not_in_clickhouse_and_says_so() {
     let server = restored.serve();
     assert_eq!(hit(&server, &restored, "/after", "session-2"), 200);
     delivered(&server);
-    assert_eq!((stored(&config).get("/gone"), stored(&config).get("/after")), (None, Some(&1)));
+    assert_eq!(
+        (clickhouse::rows_by_path(&config).get("/gone"), clickhouse::rows_by_path(&config).get("/after")),
+        (None, Some(&1))
+    );
     assert_eq!(restored.cli(&["check"])["events"]["rows_of_unknown_websites"], 0);
     drop(server);
 

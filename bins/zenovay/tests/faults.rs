@@ -27,8 +27,7 @@ use std::time::{Duration, Instant};
 
 use faults::{Behind, Fault, FaultyProxy};
 use parking_lot::Mutex;
-use process::{Connection, Server, Site, assert_exactly_once, pageview};
-use zenovay_events_clickhouse::Config;
+use process::{Connection, Server, Site, assert_exactly_once, pageview, until};
 
 const WEBSITES: &str = "/api/external/v1/websites";
 
@@ -110,14 +109,6 @@ impl Installation {
 
 fn rounds() -> u32 {
     std::env::var("FAULT_ROUNDS").map_or(1, |count| count.parse().expect("FAULT_ROUNDS is a number"))
-}
-
-fn until(what: &str, most: Duration, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < most, "{what}: not within {most:?}");
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
 }
 
 /// Two clients that send a hit now and then, each of a page of its own, until they are told to stop: few enough that all can be looked
@@ -304,7 +295,7 @@ fn clickhouse_is_killed_stopped_cut_off_slow_and_answers_half() {
     }
     let (acknowledged, sent) = load.finish();
     until("delivery", recovery, || installation.server.metrics().contains("zenovay_spool_batches 0\n"));
-    assert_exactly_once(&acknowledged, &stored(&config), &sent);
+    assert_exactly_once(&acknowledged, &clickhouse::rows_by_path(&config), &sent);
 
     // A server starts while it hangs, and says so to whoever asks what is wrong.
     let Installation { site, server, _directory } = installation;
@@ -368,17 +359,4 @@ fn redis_is_killed_stopped_cut_off_slow_and_answers_half() {
     let checked = site.cli(&["check"]);
     let rows = ["segment_rows", "log_rows"].map(|part| checked["events"][part].as_u64().unwrap()).iter().sum::<u64>();
     assert!(rows >= acknowledged.len() as u64 && rows <= sent.len() as u64, "{checked}");
-}
-
-/// The rows of each path on the servers.
-fn stored(config: &Config) -> HashMap<String, u64> {
-    let mut stored = HashMap::new();
-    for shard in &config.shards {
-        let asked = format!("SELECT page, count() FROM {}.events GROUP BY page", config.database);
-        for line in clickhouse::execute(shard, &asked).lines() {
-            let (path, rows) = line.split_once('\t').unwrap();
-            *stored.entry(path.to_owned()).or_default() += rows.parse::<u64>().unwrap();
-        }
-    }
-    stored
 }

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use process::{Connection, Server, Site, assert_exactly_once};
 use zenovay_domain::{Clock, SystemClock};
@@ -28,12 +28,8 @@ use zenovay_events_clickhouse::Config;
 const WEBSITES: &str = "/api/external/v1/websites";
 const MINUTE_MS: i64 = 60_000;
 
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(400), "{what}: it does not come");
-        std::thread::park_timeout(Duration::from_millis(10));
-    }
+fn until(what: &str, is_so: impl FnMut() -> bool) {
+    process::until(what, Duration::from_secs(400), is_so);
 }
 
 /// The other servers, and a website. The first server of the installation was started with them, so that nothing was counted before.
@@ -106,12 +102,7 @@ impl Place {
 
     /// The rows of each path.
     fn stored(&self) -> HashMap<String, u64> {
-        let mut stored = HashMap::new();
-        for line in self.asked("SELECT page, count() FROM EVENTS GROUP BY page") {
-            let (path, rows) = line.split_once('\t').unwrap();
-            *stored.entry(path.to_owned()).or_default() += rows.parse::<u64>().unwrap();
-        }
-        stored
+        clickhouse::rows_by_path(&self.events)
     }
 }
 

@@ -14,12 +14,8 @@ use process::{Server, Site, pageview};
 
 const WEBSITES: &str = "/api/external/v1/websites";
 
-fn until(mut is_so: impl FnMut() -> bool) {
-    let began = std::time::Instant::now();
-    while !is_so() {
-        assert!(began.elapsed().as_secs() < 120, "it does not come");
-        std::thread::park_timeout(std::time::Duration::from_millis(5));
-    }
+fn until(is_so: impl FnMut() -> bool) {
+    process::until("it", std::time::Duration::from_secs(120), is_so);
 }
 
 fn status(server: &Server, path: &str, key: &str) -> u16 {

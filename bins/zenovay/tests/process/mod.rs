@@ -37,6 +37,15 @@ pub fn not_possible_here(test: &str, why: &str) {
     eprintln!("{test}: NOT RUN, {why}");
 }
 
+/// Waits for what comes within `most`; `what` names it.
+pub fn until(what: &str, most: Duration, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < most, "{what}: not within {most:?}");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
 /// A data directory and what was created in it by the command line.
 pub struct Site {
     pub data_dir: PathBuf,

@@ -1,6 +1,7 @@
 //! Two servers of ClickHouse for the tests of a process, the two shards of a cluster, and a database for each test. They listen on
 //! the loopback interface, and end with the process, however that ends.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -90,6 +91,19 @@ pub(crate) fn config_of(servers: &[Server]) -> Config {
 pub(crate) fn execute(url: &str, statement: &str) -> String {
     let address = url.strip_prefix("http://").unwrap();
     request(address, statement).unwrap_or_else(|error| panic!("{statement}: {error}"))
+}
+
+/// The rows of each path in the database of `config`, those of all shards together.
+pub(crate) fn rows_by_path(config: &Config) -> HashMap<String, u64> {
+    let mut rows_by_path = HashMap::new();
+    for shard in &config.shards {
+        let asked = format!("SELECT page, count() FROM {}.events GROUP BY page", config.database);
+        for line in execute(shard, &asked).lines() {
+            let (path, rows) = line.split_once('\t').unwrap();
+            *rows_by_path.entry(path.to_owned()).or_default() += rows.parse::<u64>().unwrap();
+        }
+    }
+    rows_by_path
 }
 
 /// Starts the shards of a cluster.

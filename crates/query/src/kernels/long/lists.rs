@@ -177,7 +177,8 @@ impl Long<'_> {
     ) -> Result<(), QueryError> {
         while let Some(number) = queue.take() {
             self.budget.check()?;
-            let known = self.source.digest(number)?.unwrap_or_default();
+            let known = self.source.digest(number)?;
+            let known = known.ok_or_else(|| QueryError::damaged("a section has its digest no more"))?;
             let mut heartbeat_only = known.heartbeat_only.into_iter().peekable();
             for (visitor, code) in (0..).zip(self.codes_of_section(number, part)?) {
                 if heartbeat_only.next_if_eq(&visitor).is_none() {
